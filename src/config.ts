@@ -1,0 +1,216 @@
+/**
+ * Environment → frozen Config. The only reader of `process.env`, and of the `.env` file beside it.
+ * It owns what one setting alone cannot say: files behind secrets, and inequalities between settings.
+ */
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { formatDuration } from './duration.ts'
+import { isLoopback, SETTINGS, tidy, type SettingName, type Settings } from './settings.ts'
+
+type Environment = Record<string, string | undefined>
+
+export interface CognitoPool {
+  /** The issuer as the settings name it, without a trailing slash. */
+  authority: string
+  jwksUri: string
+}
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly publicUrl: string
+  readonly issuer: string
+  readonly audience: readonly string[]
+  readonly databaseUrl: string
+  readonly masterKey: { readonly keys: readonly Buffer[] } | { readonly file: string }
+  readonly keySize: number
+  readonly rotateEverySeconds: number
+  readonly publishAheadSeconds: number
+  readonly jwksMaxAgeSeconds: number
+  readonly tokenTtlSeconds: number
+  readonly maxTokenTtlSeconds: number
+  readonly tokenTyp: 'at+jwt' | 'JWT'
+  readonly clockToleranceSeconds: number
+  readonly maxStalenessSeconds: number
+  readonly principalDomain: string
+  readonly enforcePrincipalDomain: boolean
+  readonly principalClaims: readonly string[]
+  readonly adminPrincipals: readonly string[]
+  readonly adminGroups: readonly string[]
+  readonly tokenUse: ReadonlyArray<'access' | 'id'>
+  /** `null`: no provider, bots only. */
+  readonly cognito: { readonly pools: readonly CognitoPool[], readonly clientIds: readonly string[] } | null
+  readonly logLevel: string
+  /** Sentences that an operator should read at each start. */
+  readonly warnings: readonly string[]
+}
+
+/** Every fault of the settings, one line each, the variable's name first. */
+export class SettingsError extends Error {
+  readonly faults: readonly string[]
+
+  constructor (faults: readonly string[]) {
+    super(faults.join('\n'))
+    this.name = 'SettingsError'
+    this.faults = faults
+  }
+}
+
+/** Reads the settings of this process: its environment, then `.env` in the working directory. Throws {@link SettingsError}. */
+export function configFromProcess (): Config {
+  return readConfig({ ...readDotEnv('.env'), ...process.env })
+}
+
+/** Reads settings from `environment`. Throws {@link SettingsError} with all faults at once. */
+export function readConfig (environment: Environment): Config {
+  const faults: string[] = []
+  const settings = readSettings(withSecretFiles(environment, faults), faults)
+  faults.push(...faultsBetween(settings))
+  const cognito = readCognito(settings, faults)
+  if (faults.length > 0) throw new SettingsError(faults)
+  return deepFreeze(assemble(settings, cognito, environment))
+}
+
+function readDotEnv (file: string): Environment {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    throw new SettingsError([`.env cannot be read: ${(error as Error).message}`])
+  }
+}
+
+/** `NAME_FILE=/run/secrets/x` stands for `NAME`. The master key's file is read later: it may have to be made first. */
+function withSecretFiles (environment: Environment, faults: string[]): Environment {
+  const result = { ...environment }
+  for (const name of Object.keys(SETTINGS)) {
+    const file = tidy(environment[`${name}_FILE`])
+    if (file === undefined) continue
+    if (tidy(environment[name]) !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one of them`)
+    else if (name !== 'MINTMARK_MASTER_KEY') result[name] = readSecretFile(name, file, faults)
+  }
+  return result
+}
+
+function readSecretFile (name: string, file: string, faults: string[]): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    faults.push(`${name}_FILE takes a readable file: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
+function readSettings (environment: Environment, faults: string[]): Settings {
+  const values: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const text = tidy(environment[name]) ?? setting.fallback
+    if (text === null) continue
+    const off = name.startsWith('AUTHENTICATION_') && name !== 'AUTHENTICATION_PROVIDER' && tidy(environment.AUTHENTICATION_PROVIDER) === undefined
+    const value = setting.parse(off ? setting.fallback ?? '' : text)
+    if (value === undefined && !off) faults.push(`${name} takes ${setting.takes}${'secret' in setting ? '' : `, not "${text}"`}`)
+    values[name] = value
+  }
+  return values as Settings
+}
+
+function * faultsBetween (settings: Settings): Generator<string> {
+  const {
+    MINTMARK_PUBLISH_AHEAD: ahead, MINTMARK_JWKS_MAX_AGE: maxAge, MINTMARK_CLOCK_TOLERANCE: tolerance,
+    MINTMARK_ROTATE_EVERY: rotate, MINTMARK_TOKEN_TTL: ttl, MINTMARK_MAX_TOKEN_TTL: maxTtl
+  } = settings
+  if (ahead < 3 * maxAge + tolerance) {
+    yield `MINTMARK_PUBLISH_AHEAD takes at least 3 × MINTMARK_JWKS_MAX_AGE + MINTMARK_CLOCK_TOLERANCE = ${formatDuration(3 * maxAge + tolerance)}, not ${formatDuration(ahead)}: verifiers must hold a key before it signs`
+  }
+  if (ahead >= rotate) yield `MINTMARK_PUBLISH_AHEAD takes less than MINTMARK_ROTATE_EVERY (${formatDuration(rotate)}), not ${formatDuration(ahead)}`
+  if (ttl > maxTtl) yield `MINTMARK_TOKEN_TTL takes at most MINTMARK_MAX_TOKEN_TTL (${formatDuration(maxTtl)}), not ${formatDuration(ttl)}`
+  for (const name of ['MINTMARK_PUBLIC_URL', 'MINTMARK_ISSUER'] as const) {
+    const address = settings[name]
+    if (address?.startsWith('http:') && !isLoopback(address) && !settings.MINTMARK_ALLOW_HTTP) {
+      yield `${name} takes an https address (http on loopback only, or anywhere with MINTMARK_ALLOW_HTTP=true), not "${address}"`
+    }
+  }
+}
+
+function readCognito (settings: Settings, faults: string[]): Config['cognito'] {
+  if (settings.AUTHENTICATION_PROVIDER === undefined) return null
+  const required = ['AUTHENTICATION_AUTHORITY', 'AUTHENTICATION_CLIENT_ID'] as const
+  for (const name of required) {
+    if (settings[name] === undefined) faults.push(`${name} takes ${SETTINGS[name].takes}, and is required with AUTHENTICATION_PROVIDER=aws-cognito`)
+  }
+  const authorities = settings.AUTHENTICATION_AUTHORITY ?? []
+  for (const authority of authorities) {
+    if (authority.startsWith('http:') && !isLoopback(authority)) faults.push(`AUTHENTICATION_AUTHORITY takes https addresses (http on loopback only), not "${authority}"`)
+    if (authority === issuerOf(settings)) faults.push(`AUTHENTICATION_AUTHORITY takes the user pool's issuer, not our own (${authority})`)
+  }
+  const jwksUris = jwksUriByAuthority(settings.AUTHENTICATION_PUBLIC_KEYS ?? [], authorities, faults)
+  const pools = authorities.map(authority => ({ authority, jwksUri: jwksUris.get(authority) ?? `${authority}/.well-known/jwks.json` }))
+  return { pools, clientIds: settings.AUTHENTICATION_CLIENT_ID ?? [] }
+}
+
+function jwksUriByAuthority (addresses: readonly string[], authorities: readonly string[], faults: string[]): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const address of addresses) {
+    const authority = authorities.find(candidate => address.startsWith(`${candidate}/`))
+    if (authority) found.set(authority, address)
+    else if (!address.endsWith('/api/v1/system/config/jwks')) {
+      faults.push(`AUTHENTICATION_PUBLIC_KEYS takes JWKS addresses below an AUTHENTICATION_AUTHORITY, or our own: no issuer is bound to "${address}"`)
+    }
+  }
+  return found
+}
+
+const publicUrlOf = (settings: Settings): string => settings.MINTMARK_PUBLIC_URL ?? `http://localhost:${settings.MINTMARK_PORT}`
+const issuerOf = (settings: Settings): string => settings.MINTMARK_ISSUER ?? publicUrlOf(settings)
+
+function assemble (settings: Settings, cognito: Config['cognito'], environment: Environment): Config {
+  return {
+    host: settings.MINTMARK_HOST,
+    port: settings.MINTMARK_PORT,
+    publicUrl: publicUrlOf(settings),
+    issuer: issuerOf(settings),
+    audience: settings.MINTMARK_AUDIENCE,
+    databaseUrl: settings.MINTMARK_DATABASE_URL,
+    masterKey: settings.MINTMARK_MASTER_KEY
+      ? { keys: settings.MINTMARK_MASTER_KEY }
+      : { file: tidy(environment.MINTMARK_MASTER_KEY_FILE) ?? 'keys/master.key' },
+    keySize: settings.MINTMARK_KEY_SIZE,
+    rotateEverySeconds: settings.MINTMARK_ROTATE_EVERY,
+    publishAheadSeconds: settings.MINTMARK_PUBLISH_AHEAD,
+    jwksMaxAgeSeconds: settings.MINTMARK_JWKS_MAX_AGE,
+    tokenTtlSeconds: settings.MINTMARK_TOKEN_TTL,
+    maxTokenTtlSeconds: settings.MINTMARK_MAX_TOKEN_TTL,
+    tokenTyp: settings.MINTMARK_TOKEN_TYP,
+    clockToleranceSeconds: settings.MINTMARK_CLOCK_TOLERANCE,
+    maxStalenessSeconds: settings.MINTMARK_MAX_STALENESS,
+    principalDomain: settings.AUTHORIZER_PRINCIPAL_DOMAIN,
+    enforcePrincipalDomain: settings.AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN,
+    principalClaims: settings.AUTHENTICATION_JWT_PRINCIPAL_CLAIMS,
+    adminPrincipals: settings.AUTHORIZER_ADMIN_PRINCIPALS,
+    adminGroups: settings.MINTMARK_ADMIN_GROUPS,
+    tokenUse: settings.MINTMARK_TOKEN_USE,
+    cognito,
+    logLevel: settings.LOG_LEVEL,
+    warnings: [...warningsAbout(settings, environment)]
+  }
+}
+
+function * warningsAbout (settings: Settings, environment: Environment): Generator<string> {
+  if (settings.MINTMARK_ALLOW_HTTP) yield 'MINTMARK_ALLOW_HTTP is on: tokens and secrets travel in the clear; keep this to a private network'
+  if (settings.AUTHENTICATION_PROVIDER === undefined) {
+    const ignored = Object.keys(SETTINGS).filter(name => name.startsWith('AUTHENTICATION_') && tidy(environment[name]) !== undefined)
+    if (ignored.length > 0) yield `${ignored.join(', ')} ignored: AUTHENTICATION_PROVIDER is unset, so only bots are known`
+  }
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('MINTMARK_') && !isSetting(name.replace(/_FILE$/, ''))) yield `${name} is not a setting of mintmark; see .env.example for those that are`
+  }
+}
+
+const isSetting = (name: string): name is SettingName => Object.hasOwn(SETTINGS, name)
+
+function deepFreeze<T extends object> (value: T): T {
+  for (const inner of Object.values(value) as unknown[]) {
+    if (typeof inner === 'object' && inner !== null && !ArrayBuffer.isView(inner)) deepFreeze(inner)
+  }
+  return Object.freeze(value)
+}
