@@ -1,0 +1,13 @@
+import type { SigningKey } from './signing-key.ts'
+
+/** Where the ring is kept. Implementations throw `StoreUnavailable` when it cannot be reached or written. */
+export interface KeyStore {
+  /** Every key that there ever was, the oldest first. */
+  read: () => Promise<readonly SigningKey[]>
+  /**
+   * Applies `change` to the latest ring in one transaction and makes the result durable.
+   * `change` must be pure: it may run more than once. A ring returned as it came writes nothing.
+   * @returns the ring as it is afterwards
+   */
+  update: (change: (ring: readonly SigningKey[]) => readonly SigningKey[]) => Promise<readonly SigningKey[]>
+}

@@ -1,0 +1,81 @@
+/**
+ * The vault of an installation without KMS: private halves sealed with a master key, AES-256-GCM, the kid as associated data.
+ *
+ * A sealed half reads `v1.<iv>.<ciphertext>.<tag>`, each part base64url. Opened halves stay in memory while their key may sign.
+ */
+import { createCipheriv, createDecipheriv, createPrivateKey, generateKeyPair, randomBytes, sign as signWithKey, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
+import { calculateJwkThumbprint, exportJWK } from 'jose'
+import type { KeyVault } from './key-vault.ts'
+import type { SigningKey } from './signing-key.ts'
+
+const generateKeyPairAsync = promisify(generateKeyPair)
+const signAsync = promisify(signWithKey)
+
+export class MasterKeyError extends Error {
+  constructor (message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'MasterKeyError'
+  }
+}
+
+export interface LocalVault extends KeyVault {
+  /** Throws {@link MasterKeyError} unless every private half in `ring` opens. */
+  assertOpens: (ring: readonly SigningKey[]) => void
+}
+
+/**
+ * @param masterKeys 32 bytes each: the first seals, all open
+ * @param keySize modulus length of new keys, in bits
+ */
+export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], keySize: number): LocalVault {
+  const opened = new Map<string, KeyObject>()
+
+  function privateKeyOf (key: SigningKey): KeyObject {
+    if (key.sealedPrivateKey === null) throw new Error(`the private half of key ${key.kid} is erased`)
+    const known = opened.get(key.kid)
+    if (known) return known
+    const privateKey = createPrivateKey({ key: open(key.sealedPrivateKey, key.kid, masterKeys), format: 'der', type: 'pkcs8' })
+    if (opened.size > 8) opened.clear()
+    opened.set(key.kid, privateKey)
+    return privateKey
+  }
+
+  return {
+    async generate () {
+      const { publicKey, privateKey } = await generateKeyPairAsync('rsa', { modulusLength: keySize, publicExponent: 65_537 })
+      const jwk = await exportJWK(publicKey)
+      const kid = await calculateJwkThumbprint(jwk)
+      const sealedPrivateKey = seal(privateKey.export({ format: 'der', type: 'pkcs8' }), kid, masterKeys[0])
+      return { kid, size: keySize, origin: 'generated', publicKey: { n: jwk.n ?? '', e: jwk.e ?? '' }, sealedPrivateKey }
+    },
+
+    async sign (key, input) {
+      return await signAsync('sha256', input, privateKeyOf(key))
+    },
+
+    assertOpens (ring) {
+      for (const key of ring) if (key.sealedPrivateKey !== null) open(key.sealedPrivateKey, key.kid, masterKeys)
+    }
+  }
+}
+
+function seal (plaintext: Buffer, kid: string, masterKey: Buffer): string {
+  const iv = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', masterKey, iv).setAAD(Buffer.from(kid))
+  const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()])
+  return ['v1', ...[iv, ciphertext, cipher.getAuthTag()].map(part => part.toString('base64url'))].join('.')
+}
+
+function open (sealed: string, kid: string, masterKeys: readonly Buffer[]): Buffer {
+  const [version, ...parts] = sealed.split('.')
+  const [iv, ciphertext, tag] = parts.map(part => Buffer.from(part, 'base64url'))
+  if (version !== 'v1' || !iv || !ciphertext || !tag) throw new MasterKeyError(`key ${kid} is sealed in a form that this version does not know`)
+  for (const masterKey of masterKeys) {
+    try {
+      const decipher = createDecipheriv('aes-256-gcm', masterKey, iv, { authTagLength: 16 }).setAAD(Buffer.from(kid)).setAuthTag(tag)
+      return Buffer.concat([decipher.update(ciphertext), decipher.final()])
+    } catch { /* sealed by another of the master keys */ }
+  }
+  throw new MasterKeyError(`no master key opens the private half of key ${kid}`)
+}

@@ -1,0 +1,201 @@
+/**
+ * Decides when a key signs. Pure: a function of ring, policy and now.
+ *
+ * The line of keys, oldest first: retired ones, one that signs, one or two that wait. Each hands over to the next
+ * at one date, so that exactly one signs at any moment. `planStep` names what the ring lacks; `settle` supplies it.
+ * Who carries the plan out, and when, is the rotator's business.
+ */
+import { addSeconds, latest, pendingKeysAt, signingKeyAt, stateAt, type SigningKey } from './signing-key.ts'
+
+/** All lengths in seconds. */
+export interface RotationPolicy {
+  readonly rotateEverySeconds: number
+  readonly publishAheadSeconds: number
+  readonly maxTokenTtlSeconds: number
+  readonly clockToleranceSeconds: number
+  readonly maxStalenessSeconds: number
+  /** The `iss` that keys sign under from now on. */
+  readonly issuer: string
+}
+
+/** Key material that waits for its place in the ring. */
+export type NewKey = Pick<SigningKey, 'kid' | 'size' | 'origin' | 'publicKey' | 'sealedPrivateKey'>
+
+export type Step =
+  | { do: 'publish', signsFrom: Date, reason: 'the ring has no key' | 'no key is pending' | 'the pending key signs soon' }
+  | { do: 'promote', kid: string, reason: 'no key signs' }
+  | { do: 'reschedule', kid: string, signsFrom: Date, reason: 'it was published too lately' | 'its turn comes sooner by the policy' }
+  | { do: 'extend', kid: string, verifiesUntil: Date, reason: 'its last token lives longer' }
+  | { do: 'adopt', kid: string, issuer: string, reason: 'the issuer is new to the key' }
+  | { do: 'erase', kid: string, reason: 'it signs no more' }
+
+/** @returns the next thing that the ring lacks at `now`, or `null` if it lacks nothing */
+export function planStep (ring: readonly SigningKey[], policy: RotationPolicy, now: Date): Step | null {
+  const signing = signingKeyAt(ring, now)
+  const pending = pendingKeysAt(ring, now)
+  return planSigner(signing, pending, now) ??
+    planSuccessor(signing, pending, policy, now) ??
+    planDates(signing, pending, policy) ??
+    planIssuer(signing, pending, policy) ??
+    planErasure(ring, policy, now)
+}
+
+/**
+ * Brings the ring to where the plan has nothing more to say, or until `material` is used up.
+ * Takes from `material` what it publishes.
+ */
+export function settle (ring: readonly SigningKey[], material: NewKey[], policy: RotationPolicy, now: Date): readonly SigningKey[] {
+  const step = planStep(ring, policy, now)
+  if (step === null) return ring
+  if (step.do !== 'publish') return settle(apply(ring, step, now), material, policy, now)
+  const key = material.shift()
+  return key ? settle(publish(ring, key, step.signsFrom, policy, now), material, policy, now) : ring
+}
+
+/** @returns true if `settle` would have to publish a key that does not exist yet */
+export function needsKey (ring: readonly SigningKey[], policy: RotationPolicy, now: Date): boolean {
+  const settled = settle(ring, [], policy, now)
+  return planStep(settled, policy, now)?.do === 'publish'
+}
+
+/** The next pending key signs as soon as it may: at once if `force`, else when it has been published long enough. */
+export function rotate (ring: readonly SigningKey[], force: boolean, policy: RotationPolicy, now: Date): readonly SigningKey[] {
+  const next = pendingKeysAt(ring, now)[0]
+  if (!next) return ring
+  const allowedFrom = addSeconds(next.publishedAt, policy.publishAheadSeconds)
+  return schedule(ring, next.kid, force || allowedFrom < now ? now : allowedFrom, now)
+}
+
+/** Ends a key at once, whatever its state. Its private half goes with it. */
+export function revoke (ring: readonly SigningKey[], kid: string, reason: string, now: Date): readonly SigningKey[] {
+  const revoked = replace(ring, kid, key => ({
+    ...key,
+    signsUntil: stateAt(key, now) === 'signing' ? now : key.signsUntil,
+    revokedAt: now,
+    revokedReason: reason,
+    sealedPrivateKey: null
+  }))
+  return linked(revoked, lineAt(ring, now).filter(other => other !== kid))
+}
+
+/** When the plan will next have something to do, if nobody interferes. */
+export function nextPlanAt (ring: readonly SigningKey[], policy: RotationPolicy, now: Date): Date | null {
+  const moments = [
+    ...pendingKeysAt(ring, now).flatMap(key => [addSeconds(key.signsFrom, -leadSeconds(policy)), key.signsFrom]),
+    ...ring.filter(key => key.sealedPrivateKey !== null && key.signsUntil !== null).map(key => erasableFrom(key.signsUntil ?? now, policy))
+  ].filter(moment => moment > now)
+  return moments.length > 0 ? new Date(Math.min(...moments.map(moment => moment.getTime()))) : null
+}
+
+function planSigner (signing: SigningKey | undefined, pending: SigningKey[], now: Date): Step | null {
+  if (signing) return null
+  return pending[0]
+    ? { do: 'promote', kid: pending[0].kid, reason: 'no key signs' }
+    : { do: 'publish', signsFrom: now, reason: 'the ring has no key' }
+}
+
+function planSuccessor (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy, now: Date): Step | null {
+  const last = pending.at(-1) ?? signing
+  if (!last || pending.length > 1) return null
+  const waits = pending[0] && now < addSeconds(pending[0].signsFrom, -leadSeconds(policy))
+  if (waits) return null
+  return {
+    do: 'publish',
+    signsFrom: turnAfter(last, now, policy),
+    reason: pending[0] ? 'the pending key signs soon' : 'no key is pending'
+  }
+}
+
+function planDates (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy): Step | null {
+  let predecessor = signing
+  for (const key of pending) {
+    const allowedFrom = addSeconds(key.publishedAt, policy.publishAheadSeconds)
+    if (key.signsFrom < allowedFrom) return { do: 'reschedule', kid: key.kid, signsFrom: allowedFrom, reason: 'it was published too lately' }
+    const due = predecessor && turnAfter(predecessor, key.publishedAt, policy)
+    if (due && key.signsFrom > due) return { do: 'reschedule', kid: key.kid, signsFrom: due, reason: 'its turn comes sooner by the policy' }
+    predecessor = key
+  }
+  for (const key of signing ? [signing, ...pending] : pending) {
+    const verifiesUntil = lastTokenOver(key, policy)
+    if (key.verifiesUntil < verifiesUntil) return { do: 'extend', kid: key.kid, verifiesUntil, reason: 'its last token lives longer' }
+  }
+  return null
+}
+
+function planIssuer (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy): Step | null {
+  const lacking = [...(signing ? [signing] : []), ...pending].find(key => !key.issuers.includes(policy.issuer))
+  return lacking ? { do: 'adopt', kid: lacking.kid, issuer: policy.issuer, reason: 'the issuer is new to the key' } : null
+}
+
+function planErasure (ring: readonly SigningKey[], policy: RotationPolicy, now: Date): Step | null {
+  const over = ring.find(key => key.sealedPrivateKey !== null && key.signsUntil !== null && erasableFrom(key.signsUntil, policy) <= now)
+  return over ? { do: 'erase', kid: over.kid, reason: 'it signs no more' } : null
+}
+
+/** A replica that lags may sign with a key a little longer than its date says. */
+function erasableFrom (signsUntil: Date, policy: RotationPolicy): Date {
+  return addSeconds(signsUntil, policy.maxStalenessSeconds + policy.clockToleranceSeconds)
+}
+
+/** How long before a key signs its own successor is published: there is then a pending key at every moment. */
+function leadSeconds (policy: RotationPolicy): number {
+  return Math.min(3_600, policy.rotateEverySeconds / 10)
+}
+
+function turnAfter (predecessor: SigningKey, publishedAt: Date, policy: RotationPolicy): Date {
+  return latest(addSeconds(predecessor.signsFrom, policy.rotateEverySeconds), addSeconds(publishedAt, policy.publishAheadSeconds))
+}
+
+/** The moment from which no token of `key` can be alive, if it hands over as planned. */
+function lastTokenOver (key: Pick<SigningKey, 'signsFrom' | 'signsUntil'>, policy: RotationPolicy): Date {
+  const signsUntil = key.signsUntil ?? addSeconds(key.signsFrom, policy.rotateEverySeconds)
+  return addSeconds(signsUntil, policy.maxTokenTtlSeconds + policy.clockToleranceSeconds)
+}
+
+function apply (ring: readonly SigningKey[], step: Exclude<Step, { do: 'publish' }>, now: Date): readonly SigningKey[] {
+  switch (step.do) {
+    case 'promote': return schedule(ring, step.kid, now, now)
+    case 'reschedule': return schedule(ring, step.kid, step.signsFrom, now)
+    case 'extend': return replace(ring, step.kid, key => ({ ...key, verifiesUntil: step.verifiesUntil }))
+    case 'adopt': return replace(ring, step.kid, key => ({ ...key, issuers: [...key.issuers, step.issuer] }))
+    case 'erase': return replace(ring, step.kid, key => ({ ...key, sealedPrivateKey: null }))
+  }
+}
+
+function publish (ring: readonly SigningKey[], key: NewKey, signsFrom: Date, policy: RotationPolicy, now: Date): readonly SigningKey[] {
+  const published: SigningKey = {
+    ...key,
+    issuers: [policy.issuer],
+    publishedAt: now,
+    signsFrom,
+    signsUntil: null,
+    verifiesUntil: lastTokenOver({ signsFrom, signsUntil: null }, policy),
+    revokedAt: null,
+    revokedReason: null
+  }
+  return linked([...ring, published], [...lineAt(ring, now), key.kid])
+}
+
+function schedule (ring: readonly SigningKey[], kid: string, signsFrom: Date, now: Date): readonly SigningKey[] {
+  const line = lineAt(ring, now)
+  return linked(replace(ring, kid, key => ({ ...key, signsFrom })), line)
+}
+
+/** The kids of the key that signs and of those that wait, in their order. */
+function lineAt (ring: readonly SigningKey[], now: Date): string[] {
+  const signing = signingKeyAt(ring, now)
+  return [...(signing ? [signing] : []), ...pendingKeysAt(ring, now)].map(key => key.kid)
+}
+
+/** Links the line: each of its keys signs until the next one does, the last one until it has a successor. */
+function linked (ring: readonly SigningKey[], line: readonly string[]): readonly SigningKey[] {
+  const signsFrom = new Map(ring.map(key => [key.kid, key.signsFrom]))
+  return ring.map(key => {
+    const place = line.indexOf(key.kid)
+    return place === -1 ? key : { ...key, signsUntil: signsFrom.get(line[place + 1] ?? '') ?? null }
+  })
+}
+
+function replace (ring: readonly SigningKey[], kid: string, change: (key: SigningKey) => SigningKey): readonly SigningKey[] {
+  return ring.map(key => key.kid === kid ? change(key) : key)
+}
