@@ -1,0 +1,36 @@
+/** A bot: a machine identity that ingestion pipelines run as. */
+
+export interface Bot {
+  readonly name: string
+  readonly displayName: string | null
+  /** `null`: `<name>@<principal domain>`. */
+  readonly email: string | null
+  readonly roles: readonly string[]
+  readonly scopes: readonly string[]
+  readonly audiences: readonly string[]
+  /** `null`: the service's default. */
+  readonly tokenTtlSeconds: number | null
+  readonly enabled: boolean
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+/** A client secret as it is kept: its digest, never itself. */
+export interface StoredSecret {
+  readonly id: string
+  readonly bot: string
+  readonly digest: string
+  readonly description: string | null
+  readonly createdAt: Date
+  readonly expiresAt: Date | null
+  readonly lastUsedAt: Date | null
+}
+
+export const BOT_NAME_PATTERN = '^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$'
+/** RFC 6749 3.3: scope-token. */
+export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]{1,128}$'
+
+/** The e-mail address that a token of `bot` bears. */
+export function emailOf (bot: Bot, principalDomain: string): string {
+  return bot.email ?? `${bot.name}@${principalDomain}`
+}
