@@ -1,0 +1,73 @@
+/**
+ * The database: connections, migrations, and the version that tells other processes of a change.
+ * What is in it belongs to the interfaces of keys/ and bots/, which the files beside this one implement.
+ */
+import { Migrator, type Kysely, type Transaction } from 'kysely'
+import * as keysAndBots from './migrations/0001-keys-and-bots.ts'
+import type { Tables } from './schema.ts'
+import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
+
+const MIGRATIONS = { '0001-keys-and-bots': keysAndBots }
+
+/** The database cannot be reached, or cannot be written. Nothing was changed. */
+export class StoreUnavailable extends Error {
+  constructor (cause: Error) {
+    super(`the database is unavailable: ${cause.message}`, { cause })
+    this.name = 'StoreUnavailable'
+  }
+}
+
+export interface Database {
+  /** Runs queries that change nothing. */
+  read: <T>(query: (db: Kysely<Tables>) => Promise<T>) => Promise<T>
+  /** One transaction, all or nothing; when it returns, it is durable. */
+  write: <T>(change: (transaction: Transaction<Tables>) => Promise<T>) => Promise<T>
+  /** Counts up with every change that other processes need to know of. */
+  version: () => Promise<number>
+  close: () => Promise<void>
+}
+
+/** @param url `sqlite:PATH` */
+export function databaseExists (url: string): boolean {
+  return sqliteFileExists(sqlitePath(url))
+}
+
+/** Opens the database and brings its schema up to date. Throws {@link StoreUnavailable}. */
+export async function openDatabase (url: string): Promise<Database> {
+  return await unavailableIfDown(async () => {
+    const { read, write } = openSqlite(sqlitePath(url))
+    await migrate(write)
+    return {
+      read: async query => await unavailableIfDown(async () => await query(read)),
+      write: async change => await unavailableIfDown(async () => await write.transaction().execute(change)),
+      version: async () => await unavailableIfDown(async () => (await read.selectFrom('changes').select('version').executeTakeFirst())?.version ?? 0),
+      async close () {
+        await read.destroy()
+        await write.destroy()
+      }
+    }
+  })
+}
+
+/** Says to other processes, in the transaction of the change itself, that there is something new to read. */
+export async function announceChange (transaction: Transaction<Tables>): Promise<void> {
+  await transaction.updateTable('changes').set(eb => ({ version: eb('version', '+', 1) })).execute()
+}
+
+async function migrate (db: Kysely<Tables>): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed', { cause: error })
+}
+
+async function unavailableIfDown<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw isSqliteError(error) ? new StoreUnavailable(error) : error
+  }
+}
+
+function sqlitePath (url: string): string {
+  return url.replace(/^sqlite:/, '')
+}
