@@ -1,0 +1,78 @@
+/** Tokens that we minted: how their claims read, and what may have been taken back. */
+import type { Lookup } from '../keys/key-ring.ts'
+import { BOT_TOKEN_TYPES, splitScope } from '../tokens/claims.ts'
+import { missingClaim, VerifyError } from './errors.ts'
+import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
+import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
+
+export interface BotTokenParts {
+  /** Keys of the issuer that the token names. Throws `keys_unavailable`. */
+  findKey: (kid: string) => Lookup | Promise<Lookup>
+  /** The audiences of this verifier; `null`: any will do. */
+  audience: readonly string[] | null
+  isBotDisabled: (name: string) => boolean
+  isAdmin: (bot: { scopes: readonly string[], audience: readonly string[] }) => boolean
+}
+
+export function botTokens (parts: BotTokenParts): TrustedIssuer {
+  return {
+    types: BOT_TOKEN_TYPES,
+    hasGoodSignature: ({ raw, key, judge }) => judge(raw, key),
+    async findKey (kid) {
+      const lookup = await parts.findKey(kid)
+      if (lookup.found === 'key') return lookup.key
+      throw lookup.found === 'revoked'
+        ? new VerifyError('key_revoked', 'The key that signed this token was revoked: fetch a new token')
+        : new VerifyError('key_unknown', 'The issuer has no key of this kid: it was never published, or it is long gone')
+    },
+    checkAudience: token => { checkAudience(token, parts.audience) },
+    checkUse,
+    checkRevocation ({ payload }) {
+      if (stringOrNull(payload.jti) === null) throw missingClaim('jti', 'a string')
+    },
+    checkEnabled ({ payload }) {
+      if (parts.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
+    },
+    toPrincipal: token => toPrincipal(token, parts)
+  }
+}
+
+function checkAudience ({ payload, demands }: TokenUnderTest, expected: readonly string[] | null): void {
+  const audience = stringsOf(payload.aud)
+  if (audience.length === 0) throw missingClaim('aud', 'a string or a list of strings')
+  const wanted = demands.audience ?? expected
+  if (wanted && !wanted.some(candidate => audience.includes(candidate))) {
+    throw new VerifyError('audience_mismatch', `The token is not meant for ${wanted.join(' or ')}`)
+  }
+}
+
+function checkUse ({ payload }: TokenUnderTest): void {
+  for (const claim of ['sub', 'client_id'] as const) {
+    if (stringOrNull(payload[claim]) === null) throw missingClaim(claim, 'a string')
+  }
+  if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')
+}
+
+function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): Principal {
+  const scopes = splitScope(payload.scope)
+  const audience = stringsOf(payload.aud)
+  return {
+    kind: 'bot',
+    name: String(payload.sub),
+    email: stringOrNull(payload.email),
+    issuer: String(payload.iss),
+    subject: String(payload.sub),
+    clientId: stringOrNull(payload.client_id),
+    audience,
+    roles: stringsOf(payload.roles ?? []),
+    groups: [],
+    scopes,
+    admin: isAdmin({ scopes, audience }),
+    legacy: false,
+    tokenUse: 'access',
+    tokenId: stringOrNull(payload.jti),
+    issuedAt: isoDate(payload.iat),
+    expiresAt: isoDate(payload.exp),
+    claims: payload
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The one list of checks that every door runs, in this order. A token is good if none of them throws.
+ * What differs between issuers is asked of the issuer that the token names; see bot-tokens.ts and cognito-tokens.ts.
+ */
+import { assertSize, decodeUnverified } from './compact-token.ts'
+import { missingClaim, VerifyError } from './errors.ts'
+import type { FindIssuer, TokenUnderTest } from './trusted-issuer.ts'
+
+export interface Check {
+  readonly name: string
+  /** Throws `VerifyError` if the token does not pass. */
+  readonly run: (token: TokenUnderTest) => void | Promise<void>
+}
+
+/** @param clockToleranceSeconds how far the clocks of issuer and verifier may differ */
+export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: number): readonly Check[] {
+  return [
+    { name: 'token', run: checkPresent },
+    { name: 'size', run: token => { assertSize(token.raw) } },
+    { name: 'form', run: token => { Object.assign(token, decodeUnverified(token.raw)) } },
+    { name: 'algorithm', run: checkAlgorithm },
+    { name: 'issuer', run: token => { checkIssuer(token, findIssuer) } },
+    { name: 'key', run: checkKey },
+    { name: 'signature', run: checkSignature },
+    { name: 'type', run: checkType },
+    { name: 'times', run: token => { checkTimes(token, clockToleranceSeconds) } },
+    { name: 'audience', run: token => { token.issuer.checkAudience(token) } },
+    { name: 'use', run: token => { token.issuer.checkUse(token) } },
+    { name: 'revocation', run: token => { token.issuer.checkRevocation(token) } },
+    { name: 'enabled', run: token => { token.issuer.checkEnabled(token) } },
+    { name: 'principal', run: async token => { token.principal = await token.issuer.toPrincipal(token) } },
+    { name: 'scopes', run: checkScopes },
+    { name: 'roles', run: checkRoles }
+  ]
+}
+
+function checkPresent ({ raw }: TokenUnderTest): void {
+  if (raw === '') throw new VerifyError('token_missing', 'Send the token as "Authorization: Bearer <token>"')
+}
+
+function checkAlgorithm ({ header }: TokenUnderTest): void {
+  if (header.alg !== 'RS256') throw new VerifyError('algorithm_not_allowed', 'Only RS256 is accepted')
+}
+
+function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): void {
+  const { iss } = token.payload
+  if (typeof iss !== 'string') throw missingClaim('iss', 'a string')
+  const issuer = findIssuer(iss)
+  if (!issuer) throw new VerifyError('issuer_unknown', 'The issuer (iss) is neither ours nor a configured user pool')
+  token.issuer = issuer
+}
+
+async function checkKey (token: TokenUnderTest): Promise<void> {
+  const { kid } = token.header
+  if (typeof kid !== 'string' || kid === '') throw new VerifyError('key_unknown', 'The header names no key (kid)')
+  token.key = await token.issuer.findKey(kid)
+}
+
+async function checkSignature (token: TokenUnderTest): Promise<void> {
+  if (!await token.issuer.hasGoodSignature(token)) {
+    throw new VerifyError('signature_invalid', 'The signature does not match the key that the header names')
+  }
+}
+
+function checkType ({ header: { typ }, issuer }: TokenUnderTest): void {
+  const type = typ === undefined ? null : typeof typ === 'string' ? typ.toLowerCase() : ''
+  if (!issuer.types.includes(type)) throw new VerifyError('type_not_allowed', 'The header\'s type (typ) is not one that this issuer\'s tokens have')
+}
+
+function checkTimes ({ payload: { exp, iat, nbf }, now }: TokenUnderTest, toleranceSeconds: number): void {
+  const seconds = now.getTime() / 1000
+  if (!isTime(exp)) throw missingClaim('exp', 'a number of seconds')
+  if (!isTime(iat)) throw missingClaim('iat', 'a number of seconds')
+  if (nbf !== undefined && !isTime(nbf)) throw missingClaim('nbf', 'a number of seconds where there is one')
+  if (exp + toleranceSeconds <= seconds) throw new VerifyError('token_expired', 'The token\'s life is over: fetch a new one')
+  if (iat - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token was issued in the future (iat): compare the clocks')
+  if (nbf !== undefined && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
+}
+
+function checkScopes ({ principal, demands }: TokenUnderTest): void {
+  const lacking = demands.scopes?.filter(scope => !principal.scopes.includes(scope)) ?? []
+  if (lacking.length > 0) throw new VerifyError('scope_insufficient', `The token lacks ${lacking.length > 1 ? 'scopes' : 'scope'} ${lacking.join(' ')}`)
+}
+
+function checkRoles ({ principal, demands }: TokenUnderTest): void {
+  const lacking = demands.roles?.filter(role => !principal.roles.includes(role)) ?? []
+  if (lacking.length > 0) throw new VerifyError('role_insufficient', `The token lacks ${lacking.length > 1 ? 'roles' : 'role'} ${lacking.join(', ')}`)
+}
+
+function isTime (value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}

@@ -1,0 +1,40 @@
+/** Whoever a verified token speaks for: a bot or a user, in one shape at every door. */
+
+export interface Principal {
+  kind: 'bot' | 'user'
+  /** For display and ownership; whoever authorises people uses `issuer` and `subject`. */
+  name: string
+  email: string | null
+  issuer: string
+  subject: string
+  clientId: string | null
+  audience: string[]
+  roles: string[]
+  groups: string[]
+  scopes: string[]
+  admin: boolean
+  legacy: boolean
+  tokenUse: 'access' | 'id'
+  tokenId: string | null
+  /** ISO 8601 UTC. */
+  issuedAt: string | null
+  expiresAt: string | null
+  /** The verified payload. */
+  claims: Record<string, unknown>
+}
+
+/** @param seconds since the epoch, as claims have it */
+export function isoDate (seconds: unknown): string | null {
+  if (typeof seconds !== 'number') return null
+  const date = new Date(seconds * 1000)
+  return Number.isNaN(date.getTime()) ? null : date.toISOString()
+}
+
+export function stringOrNull (value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null
+}
+
+export function stringsOf (value: unknown): string[] {
+  const values: unknown[] = Array.isArray(value) ? value : [value]
+  return values.filter(item => typeof item === 'string')
+}

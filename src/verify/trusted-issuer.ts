@@ -1,0 +1,54 @@
+import type { VerificationKey } from '../keys/key-ring.ts'
+import type { JsonObject } from './compact-token.ts'
+import type { Principal } from './principal.ts'
+
+/** Says whether form, key and signature of `token` are good. Judges nothing else: times and claims are our own checks. */
+export type SignatureJudge = (token: string, key: VerificationKey) => boolean | Promise<boolean>
+
+/** What a caller demands of a token beyond that it is good. */
+export interface Demands {
+  /** Any of which will do for a bot's token, in place of the verifier's own. */
+  audience?: readonly string[] | undefined
+  /** All of them. */
+  scopes?: readonly string[] | undefined
+  /** All of them. */
+  roles?: readonly string[] | undefined
+}
+
+/** A token on its way through the checks: each check may rely on what the ones before it have filled in. */
+export interface TokenUnderTest {
+  readonly raw: string
+  readonly now: Date
+  readonly demands: Demands
+  /** Judges tokens of ours; how depends on the door they came in by. */
+  readonly judge: SignatureJudge
+  header: JsonObject
+  payload: JsonObject
+  issuer: TrustedIssuer
+  key: VerificationKey
+  principal: Principal
+}
+
+/**
+ * What the checks ask of the issuer that a token names. It decides which keys may be tried, and how its claims read.
+ * Each function throws `VerifyError`.
+ */
+export interface TrustedIssuer {
+  /** `typ` values, lower case; `null`: none at all. */
+  readonly types: ReadonlyArray<string | null>
+  /** Throws `key_unknown`, `key_revoked` or `keys_unavailable`. */
+  findKey: (kid: string) => VerificationKey | Promise<VerificationKey>
+  hasGoodSignature: (token: TokenUnderTest) => boolean | Promise<boolean>
+  /** Throws `audience_mismatch`, `client_mismatch` or `claim_missing`. */
+  checkAudience: (token: TokenUnderTest) => void
+  /** Throws `token_use_mismatch` or `claim_missing`. */
+  checkUse: (token: TokenUnderTest) => void
+  /** Throws `token_revoked`. */
+  checkRevocation: (token: TokenUnderTest) => void
+  /** Throws `bot_disabled`. */
+  checkEnabled: (token: TokenUnderTest) => void
+  toPrincipal: (token: TokenUnderTest) => Principal | Promise<Principal>
+}
+
+/** Finds the issuer that a token names in `iss`, or `undefined` if it is not trusted here. */
+export type FindIssuer = (iss: string) => TrustedIssuer | undefined

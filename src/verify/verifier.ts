@@ -1,0 +1,55 @@
+/**
+ * Verifies a token: bot or user, the same way at every door.
+ * It owns the order of things; what is checked stands in checks.ts, what an issuer's tokens look like in bot-tokens.ts and cognito-tokens.ts.
+ */
+import type { Clock } from '../keys/signing-key.ts'
+import { createChecks, type Check } from './checks.ts'
+import { VerifyError } from './errors.ts'
+import { explain, type Explanation } from './explanation.ts'
+import type { Principal } from './principal.ts'
+import type { Demands, FindIssuer, SignatureJudge, TokenUnderTest } from './trusted-issuer.ts'
+
+export interface Verifier {
+  /**
+   * @param token compact JWS; empty if none came
+   * @param judge judges the signatures of our own tokens
+   * Throws `VerifyError`.
+   */
+  verify: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Principal>
+  /** Runs the same checks, and says of each how it went. Never throws `VerifyError`. */
+  explain: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Explanation>
+}
+
+export function createVerifier (parts: { findIssuer: FindIssuer, clock: Clock, clockToleranceSeconds: number }): Verifier {
+  const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds)
+
+  function underTest (raw: string, judge: SignatureJudge, demands: Demands): TokenUnderTest {
+    return { raw, judge, demands, now: parts.clock() } as TokenUnderTest
+  }
+
+  return {
+    async verify (raw, judge, demands = {}) {
+      const token = underTest(raw, judge, demands)
+      for (const check of checks) await check.run(token)
+      return token.principal
+    },
+
+    async explain (raw, judge, demands = {}) {
+      const token = underTest(raw, judge, demands)
+      const failure = await firstFailure(checks, token)
+      return explain(checks, token, failure)
+    }
+  }
+}
+
+async function firstFailure (checks: readonly Check[], token: TokenUnderTest): Promise<{ check: string, error: VerifyError } | null> {
+  for (const check of checks) {
+    try {
+      await check.run(token)
+    } catch (error) {
+      if (error instanceof VerifyError) return { check: check.name, error }
+      throw error
+    }
+  }
+  return null
+}
