@@ -1,0 +1,7 @@
+/** The package's face: the Fastify plugin that a metadata API registers, and its types. */
+import { mintmark } from './plugin/plugin.ts'
+
+export default mintmark
+export type { CognitoOptions, MintmarkOptions } from './plugin/options.ts'
+export type { VerifyCode } from './verify/errors.ts'
+export type { Principal } from './verify/principal.ts'
