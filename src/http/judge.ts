@@ -1,0 +1,51 @@
+/**
+ * Where requests meet tokens: takes the token from a request, has it verified, and gives the principal.
+ * `@fastify/jwt` judges the signatures of our own tokens, with the one key that the checks chose by issuer and kid.
+ */
+import fastifyJwt from '@fastify/jwt'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { VerificationKey } from '../keys/key-ring.ts'
+import { bearerToken } from '../verify/bearer-token.ts'
+import type { Principal } from '../verify/principal.ts'
+import type { Demands, SignatureJudge } from '../verify/trusted-issuer.ts'
+import type { Verifier } from '../verify/verifier.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What `@fastify/jwt` is to judge: set by the judge of this file, read by the callbacks of this file. */
+    underJudgement: { token: string, key: VerificationKey } | null
+  }
+}
+
+/** Lets `judgeOf` work on requests of `app` and of its children. */
+export async function registerJwt (app: FastifyInstance): Promise<void> {
+  app.decorateRequest('underJudgement', null)
+  await app.register(fastifyJwt, {
+    secret: { public: async (request: FastifyRequest) => request.underJudgement?.key.pem ?? '' },
+    verify: {
+      algorithms: ['RS256'],
+      extractToken: request => request.underJudgement?.token,
+      ignoreExpiration: true,
+      ignoreNotBefore: true
+    },
+    decoratorName: 'judgedPayload'
+  })
+}
+
+/** Judges the signatures of tokens that come with `request`, in its header or in its body. */
+export function judgeOf (request: FastifyRequest): SignatureJudge {
+  return async (token, key) => {
+    request.underJudgement = { token, key }
+    try {
+      await request.jwtVerify()
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+/** Verifies the bearer token of `request`. Throws `VerifyError`. */
+export async function authenticate (request: FastifyRequest, verifier: Verifier, demands: Demands = {}): Promise<Principal> {
+  return await verifier.verify(bearerToken(request.headers.authorization), judgeOf(request), demands)
+}

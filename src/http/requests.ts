@@ -1,0 +1,34 @@
+/** What holds for every request: its id, its line in the log, how its schemas are compiled. */
+import { randomUUID } from 'node:crypto'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import type { FastifyInstance } from 'fastify'
+
+/** A request id that came with the request is kept, if it is one that can go into a log. */
+export function requestIdOf ({ headers }: { headers: Record<string, string | string[] | undefined> }): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+}
+
+/** Paths that are asked so often that a line each would drown the log. */
+const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:\/|$)/
+
+export function followRequests (app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => { void reply.header('x-request-id', request.id) })
+  // An absent body is an empty one: then a field that is missing is reported by its name.
+  app.addHook('preValidation', async request => { request.body ??= request.method === 'GET' || request.method === 'HEAD' ? undefined : {} })
+  app.addHook('onResponse', async (request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const line = { method: request.method, path, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime) }
+    if (QUIET.test(path)) request.log.debug(line, 'answered')
+    else request.log.info(line, 'answered')
+  })
+}
+
+/** Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once. */
+export function compileSchemas (app: FastifyInstance): void {
+  const options = { allErrors: true, useDefaults: true, strict: false } as const
+  const strict = addFormats.default(new Ajv(options))
+  const coercing = addFormats.default(new Ajv({ ...options, coerceTypes: 'array' }))
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? strict : coercing).compile(schema as object))
+}

@@ -1,0 +1,27 @@
+/** pino, set up so that no token, no secret and no private key ever reaches a log. */
+import { pino, stdTimeFunctions, type Logger } from 'pino'
+import { PinoPretty } from 'pino-pretty'
+
+export type Log = Logger
+
+const REDACTED = '[redacted]'
+/** What must not be logged, wherever it stands: JWTs and other compact JWS, client secrets, PEM private keys, credentials in a header. */
+const SECRETS = /eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|mmk_[\w-]{20,}|-----BEGIN[A-Z ]*PRIVATE KEY-----.*?(?:-----END[A-Z ]*PRIVATE KEY-----|$)|(?<=\b(?:Basic|Bearer) )[\w+/=.~-]{12,}/gs
+
+export function createLog (level: string, out: NodeJS.WriteStream = process.stdout): Log {
+  return pino({
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    redact: {
+      paths: ['authorization', 'headers.authorization', 'req.headers.authorization', 'token', 'secret', 'client_secret', 'clientSecret', 'password', 'privateKey'],
+      censor: REDACTED
+    },
+    hooks: { streamWrite: redactSecrets }
+  }, out.isTTY ? PinoPretty({ destination: 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out)
+}
+
+/** The last line of defence: whatever slipped into a message is taken out of the finished line. */
+export function redactSecrets (line: string): string {
+  return line.replace(SECRETS, REDACTED)
+}
