@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { addBotCommands } from './cli/bots.ts'
+import { addKeyCommands } from './cli/keys.ts'
+import { Failed } from './cli/output.ts'
+import { addVerifyCommand } from './cli/verify.ts'
+import { configFromProcess, SettingsError } from './config.ts'
+import { MasterKeyError } from './keys/local-vault.ts'
+import { serve } from './main.ts'
+import { StoreUnavailable } from './store/database.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** How the reader calls this program: in a checkout by npm, else by its name. */
+const command = import.meta.url.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
+
+const program = new Command('mintmark')
+  .description('Mints and rotates RSA-signed JWTs for ingestion bots, and verifies them beside Cognito user tokens.\nWorks on the database that the settings name, whether a server runs on it or not.')
+  .version(version, '--version')
+  .helpOption('--help')
+  .configureHelp({ showGlobalOptions: true })
+
+program.command('serve').description('run the service').helpOption('--help').action(async () => { await serve(configFromProcess(), command) })
+addBotCommands(program, command)
+addKeyCommands(program)
+addVerifyCommand(program)
+exitOverrideAll(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+function exitCodeOf (error: unknown): 0 | 1 | 2 {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const message = messageOf(error)
+  if (message !== '') console.error(message)
+  return 1
+}
+
+/** Errors that carry a sentence for the operator give it; of any other the name must do. */
+function messageOf (error: unknown): string {
+  if (error instanceof SettingsError || error instanceof MasterKeyError || error instanceof StoreUnavailable || error instanceof Failed) return error.message
+  const { code, message } = error as NodeJS.ErrnoException
+  return code === undefined ? `mintmark failed: ${message}` : `${code}: ${message}`
+}
+
+/** Commander would end the process with 1 for wrong usage. */
+function exitOverrideAll (parent: Command): void {
+  parent.exitOverride()
+  for (const child of parent.commands) exitOverrideAll(child)
+}

@@ -1,0 +1,25 @@
+/** `mintmark verify`: what every door would make of a token, check by check. */
+import { text } from 'node:stream/consumers'
+import type { Command } from 'commander'
+import type { Explanation } from '../verify/explanation.ts'
+import { judgeByJose } from '../verify/jose-judge.ts'
+import { print, subcommand, table, withParts, type OutputOptions } from './output.ts'
+
+export function addVerifyCommand (program: Command): void {
+  subcommand(program, 'verify', 'explain what becomes of a token; exit 1 if it is refused')
+    .argument('[token]', 'the token; "-" or nothing: read it from stdin, which keeps it out of the process list', '-')
+    .action(async (given: string, options: OutputOptions) => {
+      const token = (given === '-' ? await text(process.stdin) : given).trim()
+      const explanation = await withParts(async ({ verifier }) => await verifier.explain(token, judgeByJose))
+      print(options, explanation, describe(explanation))
+      if (!explanation.active) process.exitCode = 1
+    })
+}
+
+const MARKS = { passed: 'ok', failed: 'FAILED', skipped: '-' } as const
+
+function describe ({ active, code, principal, checks }: Explanation): string {
+  const verdict = active ? `good: ${principal?.kind ?? ''} ${principal?.name ?? ''}, until ${principal?.expiresAt ?? 'its key ends'}` : `refused: ${code ?? ''}`
+  const rows = checks.map(check => [check.name, MARKS[check.outcome], check.found ?? ''])
+  return [verdict, '', table(rows)].join('\n')
+}
