@@ -1,0 +1,73 @@
+/** The documentation is run: commands, examples, what they answer, tables, and links. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
+import t, { type Test } from 'tap'
+import { ENV_EXAMPLE, envExample, README, withSettingsTable } from '../scripts/settings-table.ts'
+import { readConfig } from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
+import { freePort, freshCheckout } from './fakes/shell.ts'
+
+const readme = readFileSync(README, 'utf8')
+const DECISIONS = new URL('../docs/decisions/', import.meta.url)
+
+await t.test('the settings table and .env.example derive from the settings', async t => {
+  t.equal(withSettingsTable(readme), readme, 'npm run settings brings the README up to date')
+  t.equal(readFileSync(ENV_EXAMPLE, 'utf8'), envExample(), 'npm run settings brings .env.example up to date')
+
+  const switchedOn = parseEnv(envExample().replace(/^#(?=[A-Z_]+=)/gm, ''))
+  t.strictSame(Object.keys(switchedOn).sort(), Object.keys(SETTINGS).sort(), 'every setting can be switched on')
+  t.strictSame({ ...readConfig(switchedOn), warnings: [] }, readConfig({}), 'and then says what it says by default')
+})
+
+await t.test('what the documentation names is there', async t => {
+  const decisions = readdirSync(DECISIONS)
+  const pages = [README, new URL('../keys/README.md', import.meta.url), ...decisions.map(name => new URL(name, DECISIONS))]
+  for (const page of pages) {
+    const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
+    for (const link of new Set(links)) t.ok(existsSync(new URL(link, page)), `${page.pathname}: ${link}`)
+  }
+  const files = [...readme.matchAll(/`((?:src|docs|scripts|test)\/[^`*]+)`/g)].map(([, file = '']) => file)
+  t.strictSame(files.filter(file => !existsSync(new URL(file, README))), [], 'each file that it names exists')
+  const index = readFileSync(new URL('README.md', DECISIONS), 'utf8')
+  t.strictSame(decisions.filter(name => name !== 'README.md' && !index.includes(`(${name})`)), [], 'the index lists each decision')
+
+  const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> }
+  const named = [...readme.matchAll(/\bnpm (?:run )?(?:--silent )?([a-z]+)/g)].map(([, name = '']) => name).filter(name => name !== 'ci')
+  t.strictSame(named.filter(name => !Object.hasOwn(scripts, name)), [], 'each npm script that it names exists')
+})
+
+interface Example {
+  language: string
+  text: string
+}
+
+await t.test('each example does what the README says', async t => {
+  const [servicePort, apiPort] = [await freePort(), await freePort()]
+  const moved = readme.replaceAll('8590', String(servicePort)).replaceAll('8585', String(apiPort))
+  const examples: Example[] = [...moved.matchAll(/^```([a-z]+)\n(.*?)^```$/gms)].map(([, language = '', text = '']) => ({ language, text }))
+
+  const checkout = freshCheckout(t, { MINTMARK_PORT: String(servicePort) })
+  writeFileSync(join(checkout.folder, 'api.ts'), examples.find(({ language }) => language === 'ts')?.text ?? '')
+  await checkout.start('npm start', `http://localhost:${servicePort}/health/ready`)
+  await checkout.start('npx node api.ts', `http://localhost:${apiPort}/`)
+
+  const script = examples.map(({ language, text }, place) => language === 'sh' ? `echo; echo "example ${place}"\n${text}` : '').join('\n')
+  const { exitCode, stdout, stderr } = await checkout.bash(script)
+  t.equal(exitCode, 0, 'every command succeeds', { stdout, stderr })
+  for (const [, place, output = ''] of stdout.matchAll(/^example (\d+)\n(.*?)(?=^example \d+\n|(?![^]))/gms)) {
+    compare(t, output.trim(), examples[Number(place)], examples[Number(place) + 1])
+  }
+})
+
+/** What follows an example is what it answers, as far as it goes; `…` stands for any text. A failure must be announced. */
+function compare (t: Pick<Test, 'match' | 'equal' | 'notMatch'>, output: string, example: Example | undefined, announced: Example | undefined): void {
+  const command = example?.text ?? ''
+  if (announced?.language === 'json') {
+    const expected: unknown = JSON.parse(announced.text, (_, value: unknown) => value === '…' ? /./ : value)
+    t.match(JSON.parse(output), expected, command)
+  } else {
+    if (announced?.language === 'text') t.equal(output, announced.text.trim(), command)
+    t.notMatch(output, /urn:mintmark:|"error"/, command)
+  }
+}
