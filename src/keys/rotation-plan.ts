@@ -35,7 +35,7 @@ export function planStep (ring: readonly SigningKey[], policy: RotationPolicy, n
   const pending = pendingKeysAt(ring, now)
   return planSigner(signing, pending, now) ??
     planSuccessor(signing, pending, policy, now) ??
-    planDates(signing, pending, policy) ??
+    planDates(signing, pending, policy, now) ??
     planIssuer(signing, pending, policy) ??
     planErasure(ring, policy, now)
 }
@@ -106,12 +106,12 @@ function planSuccessor (signing: SigningKey | undefined, pending: SigningKey[], 
   }
 }
 
-function planDates (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy): Step | null {
+function planDates (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy, now: Date): Step | null {
   let predecessor = signing
   for (const key of pending) {
     const allowedFrom = addSeconds(key.publishedAt, policy.publishAheadSeconds)
     if (key.signsFrom < allowedFrom) return { do: 'reschedule', kid: key.kid, signsFrom: allowedFrom, reason: 'it was published too lately' }
-    const due = predecessor && turnAfter(predecessor, key.publishedAt, policy)
+    const due = predecessor && latest(turnAfter(predecessor, key.publishedAt, policy), now)
     if (due && key.signsFrom > due) return { do: 'reschedule', kid: key.kid, signsFrom: due, reason: 'its turn comes sooner by the policy' }
     predecessor = key
   }
@@ -187,12 +187,12 @@ function lineAt (ring: readonly SigningKey[], now: Date): string[] {
   return [...(signing ? [signing] : []), ...pendingKeysAt(ring, now)].map(key => key.kid)
 }
 
-/** Links the line: each of its keys signs until the next one does, the last one until it has a successor. */
-function linked (ring: readonly SigningKey[], line: readonly string[]): readonly SigningKey[] {
-  const signsFrom = new Map(ring.map(key => [key.kid, key.signsFrom]))
+/** Links the line by the dates that its keys have now: each signs until the next one does, the last one until it has a successor. */
+function linked (ring: readonly SigningKey[], kids: readonly string[]): readonly SigningKey[] {
+  const line = kids.flatMap(kid => ring.filter(key => key.kid === kid)).sort((a, b) => a.signsFrom.getTime() - b.signsFrom.getTime())
   return ring.map(key => {
-    const place = line.indexOf(key.kid)
-    return place === -1 ? key : { ...key, signsUntil: signsFrom.get(line[place + 1] ?? '') ?? null }
+    const place = line.indexOf(key)
+    return place === -1 ? key : { ...key, signsUntil: line[place + 1]?.signsFrom ?? null }
   })
 }
 

@@ -39,12 +39,12 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
 
   /** Applies `change`, settles the ring, and publishes as many new keys as that takes, all in one transaction. */
   async function changeRing (change: Change): Promise<readonly SigningKey[]> {
-    let material: NewKey[] = []
+    let material: readonly NewKey[] = []
     for (;;) {
-      material = await generate(countMissing(change(await store.read())), material)
+      material = await generate(countMissing(await store.read(), change), material)
       const after = await store.update(latestRing => {
         const now = clock()
-        const settled = settle(change(latestRing), [...material], policy, now)
+        const settled = applied(latestRing, change, [...material], now)
         return needsKey(settled, policy, now) ? latestRing : settled
       })
       if (needsKey(after, policy, clock())) continue
@@ -59,12 +59,16 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     return made
   }
 
-  /** How many keys `settle` would publish: tried with stand-ins, since only their number matters. */
-  function countMissing (keys: readonly SigningKey[]): number {
-    const now = clock()
-    const standIns = [1, 2, 3].map(number => ({ kid: `stand-in ${number}`, size: 0, origin: 'generated', publicKey: { n: '', e: '' }, sealedPrivateKey: '' } as const))
+  /** `change` meets a settled ring: after a sleep there may be no pending key to promote. */
+  function applied (keys: readonly SigningKey[], change: Change, material: NewKey[], now: Date): readonly SigningKey[] {
+    return settle(change(settle(keys, material, policy, now)), material, policy, now)
+  }
+
+  /** How many keys the change would publish: tried with stand-ins, since only their number matters. */
+  function countMissing (keys: readonly SigningKey[], change: Change): number {
+    const standIns = [1, 2, 3, 4].map(number => ({ kid: `stand-in ${number}`, size: 0, origin: 'generated', publicKey: { n: '', e: '' }, sealedPrivateKey: '' } as const))
     const left = [...standIns]
-    settle(keys, left, policy, now)
+    applied(keys, change, left, clock())
     return standIns.length - left.length
   }
 
