@@ -9,12 +9,12 @@ import t from 'tap'
 import type { Bot } from '../../src/bots/bot.ts'
 import { draftBot } from '../../src/bots/bot-draft.ts'
 import { createKeyRing, type KeyRing } from '../../src/keys/key-ring.ts'
-import { nextPlanAt, type RotationPolicy } from '../../src/keys/rotation-plan.ts'
+import { nextPlanAt, planStep, revoke, rotate, settle, type RotationPolicy } from '../../src/keys/rotation-plan.ts'
 import { createRotator, type Rotation, type RotationWish, type Rotator } from '../../src/keys/rotator.ts'
-import { pendingKeysAt, stateAt, type SigningKey } from '../../src/keys/signing-key.ts'
+import { addSeconds, pendingKeysAt, stateAt, type SigningKey } from '../../src/keys/signing-key.ts'
 import { createMint, type Mint } from '../../src/tokens/mint.ts'
 import { memoryKeyStore } from '../fakes/memory-key-store.ts'
-import { memoryKeyVault } from '../fakes/memory-key-vault.ts'
+import { memoryKeyVault, newKey } from '../fakes/memory-key-vault.ts'
 import { DAY, START } from '../fakes/memory-rings.ts'
 
 type Wish = RotationWish['kind']
@@ -358,5 +358,36 @@ await t.test('the invariants of the ring hold, whatever happens', async () => {
     const world = new World(policy)
     await world.start()
     for (const happening of history) await world.happen(happening)
-  }), { numRuns: Number(process.env.RUNS ?? 300), interruptAfterTimeLimit: 20_000 })
+  }), { numRuns: 200, interruptAfterTimeLimit: 15_000 })
+})
+
+const pureChanges = fc.record({
+  change: fc.constantFrom('none', 'rotate', 'force', 'revoke'),
+  place: fc.nat({ max: 20 }),
+  policy: policies,
+  afterSeconds: fc.oneof(fc.nat({ max: 60 }), fc.nat({ max: 100 * DAY }))
+})
+
+await t.test('the plan comes to rest, and then exactly one key signs at every moment to come', async () => {
+  fc.assert(fc.property(fc.array(pureChanges, { maxLength: 20 }), history => {
+    let ring: readonly SigningKey[] = []
+    let now = START
+    let made = 0
+    for (const { change, place, policy, afterSeconds } of history) {
+      now = addSeconds(now, afterSeconds)
+      const kid = ring[place % Math.max(1, ring.length)]?.kid ?? ''
+      if (change === 'revoke') ring = revoke(ring, kid, 'drill', now)
+      if (change === 'rotate' || change === 'force') ring = rotate(ring, change === 'force', policy, now)
+      ring = settle(ring, Array.from({ length: 3 }, () => newKey(`k${++made}`)), policy, now)
+
+      must(planStep(ring, policy, now) === null, 'a settled ring lacks nothing')
+      must(settle(ring, [], policy, now) === ring, 'settling again changes nothing')
+      const moments = ring.flatMap(key => [key.signsFrom, key.signsUntil, key.verifiesUntil]).filter(moment => moment !== null && moment > now)
+      for (const moment of [now, ...moments]) {
+        must(ring.filter(key => moment && stateAt(key, moment) === 'signing').length === 1, 'exactly one key signs')
+      }
+      must(pendingKeysAt(ring, now).length > 0, 'a key waits beside it')
+      must((nextPlanAt(ring, policy, now) ?? now) > now, 'the plan wakes later')
+    }
+  }), { numRuns: 300 })
 })

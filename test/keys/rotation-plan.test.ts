@@ -232,6 +232,13 @@ await t.test('a changed policy', async t => {
     t.ok((k3?.signsFrom ?? 0) >= at(950 + 5_000), 'k3 is published long enough before its turn')
     t.equal(k3?.signsUntil, null)
   })
+  await t.test('with a longer time ahead, while two keys wait that were published together: they keep their turns', async t => {
+    const short = { ...POLICY, rotateEverySeconds: 1_000, publishAheadSeconds: 20 }
+    const two = settled(rotate(freshRing(short), false, short, START), START, short)
+    t.same(lineOf(two, START), { signing: 'k1', pending: ['k2', 'k3'] })
+    const ring = settled(two, START, { ...short, rotateEverySeconds: 10_000, publishAheadSeconds: 5_000 })
+    t.same(lineOf(ring, at(5_000)), { signing: 'k2', pending: ['k3'] })
+  })
 })
 
 await t.test('the plan wakes', async t => {

@@ -1,0 +1,220 @@
+/** A metadata API that registers the plugin (contract 6.7), beside a service and a pool that are reached by HTTP. */
+import { createServer, type AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import mintmark, { type MintmarkOptions } from 'mintmark'
+import t, { type Test } from 'tap'
+import type { MovableClock } from '../fakes/clock.ts'
+import { ask, faultsOfRefusal, verifyInHeader, type Answer } from '../fakes/pool-answers.ts'
+import { encodePart, forge, openToken, realSigner, without } from '../fakes/pool-forge.ts'
+import { startPool, USER_SUB, type Pool } from '../fakes/pool.ts'
+import { startService, type Service } from '../fakes/service.ts'
+
+/** The plugin's clock is the machine's: so is that of the service here. */
+const machineTime = (): MovableClock => ({ clock: () => new Date(), advance () { throw new Error('nobody moves this clock') } })
+
+async function freePort (): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+interface Town { pool: Pool, service: Service, issuer: string, port: number }
+
+async function startTown (t: Test, settings: Record<string, string> = {}): Promise<Town> {
+  const pool = await startPool(t)
+  const port = await freePort()
+  const issuer = `http://localhost:${port}`
+  const service = await startService(t, { ...pool.settings, MINTMARK_PUBLIC_URL: issuer, ...settings }, machineTime())
+  return { pool, service, issuer, port }
+}
+
+async function startApi (t: Test, options: MintmarkOptions): Promise<FastifyInstance> {
+  const api = Fastify()
+  await api.register(mintmark, options)
+  api.get('/open', async () => 'open')
+  api.get('/me', { onRequest: api.authenticate }, async request => request.principal)
+  await api.ready()
+  t.teardown(async () => { await api.close() })
+  return api
+}
+
+const optionsFor = ({ issuer, pool }: Town, more: Partial<MintmarkOptions> = {}): MintmarkOptions =>
+  ({ issuer, audience: 'metadata-api', cognito: { issuer: pool.issuer, clientId: pool.clientId }, ...more })
+
+async function me (api: FastifyInstance, token: string | null): Promise<Answer> {
+  return await ask(api, { url: '/me', headers: token === null ? {} : { authorization: `Bearer ${token}` } })
+}
+
+await t.test('bots and users, the same as at the service', async t => {
+  const town = await startTown(t)
+  const { service, pool } = town
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const api = await startApi(t, optionsFor(town))
+  const bot = await service.token(await service.bot('ingestion-bot', { scopes: ['metadata:write'], roles: ['IngestionBotRole'] }))
+  const tokens = [bot, await pool.idToken({ 'cognito:groups': ['analysts'] }), await pool.accessToken()]
+  for (const token of tokens) {
+    const answer = await me(api, token)
+    t.equal(answer.status, 200)
+    t.strictSame(JSON.parse(answer.text), (await verifyInHeader(service.app, token)).body.principal, 'one principal at every door')
+  }
+  t.match(JSON.parse((await me(api, bot)).text), { kind: 'bot', name: 'ingestion-bot', scopes: ['metadata:write'] })
+  t.match(JSON.parse((await me(api, tokens[1] ?? '')).text), { kind: 'user', name: 'alice', subject: USER_SUB })
+  t.equal((await ask(api, { url: '/open' })).status, 200, 'a route without authenticate is open')
+})
+
+await t.test('refusals: the same codes and challenges as at the service', async t => {
+  const town = await startTown(t)
+  const { service, pool } = town
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const api = await startApi(t, optionsFor(town))
+  const bot = await service.token(await service.bot('ingestion-bot'))
+  const { header, payload, parts: [headerPart, payloadPart, signature] } = openToken(bot)
+  const sign = realSigner(service)
+  const claims = async (changes: object): Promise<string> => await forge(header, { ...payload, ...changes }, sign)
+  const seconds = Math.floor(Date.now() / 1000)
+
+  const tokens: Record<string, string | null> = {
+    'none at all': null,
+    nonsense: 'nonsense',
+    'too large': 'x'.repeat(9000),
+    'alg none': `${encodePart({ ...header, alg: 'none' })}.${payloadPart}.${signature}`,
+    'another issuer': await claims({ iss: 'https://evil.example' }),
+    'another kid': await forge({ ...header, kid: 'unheard-of' }, payload, sign),
+    'a bad signature': `${headerPart}.${encodePart({ ...payload, sub: 'other' })}.${signature}`,
+    'another typ': await forge({ ...header, typ: 'revocations+jwt' }, payload, sign),
+    expired: await claims({ exp: seconds - 10 }),
+    'not yet valid': await claims({ iat: seconds + 60 }),
+    'another audience': await claims({ aud: 'elsewhere' }),
+    'no jti': await forge(header, without(payload, 'jti'), sign),
+    'no bot': await claims({ isBot: false }),
+    'the pool\'s issuer with our key': await claims({ iss: pool.issuer }),
+    'another client of the pool': await pool.idToken({ aud: 'other' }),
+    'a machine of the pool': await pool.accessToken({ username: undefined, sub: pool.clientId }),
+    'an expired user': await pool.idToken({ exp: seconds - 10 })
+  }
+  for (const [name, token] of Object.entries(tokens)) {
+    const here = await me(api, token)
+    const there = await ask(service.app, { method: 'POST', url: '/verify', headers: token === null ? {} : { authorization: `Bearer ${token}` } })
+    t.ok(here.code !== null && here.code === there.code, `${name}: ${here.code ?? 'none'} here, ${there.code ?? 'none'} there`)
+    t.equal(here.status, there.status, `${name}: status`)
+    t.equal(here.challenge, there.challenge, `${name}: challenge`)
+    const { requestId: _, ...document } = here.body
+    t.strictSame(document, (({ requestId: _, ...rest }) => rest)(there.body), `${name}: the document`)
+    t.match(here.headers['content-type'], /^application\/problem\+json/)
+  }
+  t.equal((await ask(api, { url: '/me', headers: { authorization: 'Bearer a b' } })).code, 'request_invalid')
+})
+
+await t.test('it starts when the issuer is down, and heals', async t => {
+  const town = await startTown(t)
+  const { service, pool } = town
+  const api = await startApi(t, optionsFor(town))
+  const bot = await service.token(await service.bot('ingestion-bot'))
+  const user = await pool.idToken()
+  const away = await me(api, bot)
+  t.equal(away.code, 'keys_unavailable')
+  t.equal(away.status, 503)
+  t.equal(away.challenge, null)
+  t.equal((await me(api, user)).status, 200, 'the pool is another issuer')
+  t.equal((await me(api, null)).code, 'token_missing')
+
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const deadline = Date.now() + 5000
+  let answer = away
+  while (answer.status !== 200 && Date.now() < deadline) {
+    await new Promise(resolve => { setTimeout(resolve, 100) })
+    answer = await me(api, bot)
+  }
+  t.equal(answer.status, 200)
+
+  await service.parts.rotator.rotate({ kind: 'forced' })
+  t.equal((await me(api, await service.token(await service.bot('other-bot')))).status, 200, 'it held the pending key already')
+  await service.parts.rotator.rotate({ kind: 'forced' })
+  t.equal((await me(api, await service.token(await service.bot('third-bot')))).status, 200, 'and asks for one that it does not know')
+
+  await service.app.close()
+  t.equal((await me(api, bot)).status, 200, 'it keeps working on what it holds')
+  pool.goDown()
+  t.equal((await me(api, user)).status, 200)
+})
+
+await t.test('what it leaves to the service', async t => {
+  const town = await startTown(t)
+  const { service, pool } = town
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const api = await startApi(t, optionsFor(town))
+  await service.bot('alice')
+  const user = await pool.idToken()
+  t.strictSame(faultsOfRefusal(await verifyInHeader(service.app, user), 'name_collision'), [])
+  t.equal((await me(api, user)).status, 200, 'it has no registry of bots')
+})
+
+await t.test('options', async t => {
+  const town = await startTown(t)
+  const { service, pool, issuer } = town
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const bot = await service.token(await service.bot('ingestion-bot', { audiences: ['one', 'two'] }))
+  const admin = await service.adminToken()
+  const verdict = async (options: Partial<MintmarkOptions>, token: string): Promise<unknown> => {
+    const answer = await me(await startApi(t, optionsFor(town, options)), token)
+    return answer.code ?? answer.status
+  }
+  t.equal(await verdict({}, bot), 'audience_mismatch')
+  t.equal(await verdict({ audience: 'two' }, bot), 200)
+  t.equal(await verdict({ audience: ['three', 'two'] }, bot), 200)
+  t.equal(await verdict({ audience: null }, bot), 200, 'null skips')
+  t.equal(await verdict({ issuer: `${issuer}/`, audience: null }, bot), 200, 'a slash at the end of the issuer')
+  t.equal(await verdict({ jwksUri: `${issuer}/api/v1/system/config/jwks`, audience: null }, bot), 200)
+
+  const user = await pool.idToken({ aud: 'other' })
+  const client = (clientId: string | string[] | null): Partial<MintmarkOptions> => ({ cognito: { issuer: pool.issuer, clientId } })
+  t.equal(await verdict({}, user), 'client_mismatch')
+  t.equal(await verdict(client(['x', 'other']), user), 200)
+  t.equal(await verdict(client(null), user), 200, 'null skips')
+  t.equal(await verdict({ cognito: [] }, user), 'issuer_unknown')
+  t.equal(await verdict({ cognito: [{ userPoolId: 'us-west-1_DL8xfTzj8', clientId: 'x' }, { issuer: pool.issuer, clientId: 'other' }] }, user), 200, 'a list')
+  t.equal(await verdict({ cognito: { issuer: pool.issuer, clientId: 'other', tokenUse: ['access'] } }, user), 'token_use_mismatch')
+  t.equal(await verdict({ enforcePrincipalDomain: true, cognito: { issuer: pool.issuer, clientId: null } }, user), 'domain_not_allowed')
+  t.equal(await verdict({ enforcePrincipalDomain: true, principalDomain: 'example.com', cognito: { issuer: pool.issuer, clientId: null } }, user), 200)
+  t.equal(await verdict({ enforcePrincipalDomain: true, principalDomain: 'Example.com', cognito: { issuer: pool.issuer, clientId: null } }, user), 200, 'letter case of a domain does not matter')
+
+  const isAdmin = async (options: Partial<MintmarkOptions>, token: string): Promise<boolean> => (JSON.parse((await me(await startApi(t, optionsFor(town, options)), token)).text) as { admin: boolean }).admin
+  const alice = await pool.idToken({ 'cognito:groups': ['platform'] })
+  t.equal(await isAdmin({}, alice), false)
+  t.equal(await isAdmin({ adminGroups: ['platform'] }, alice), true)
+  t.equal(await isAdmin({ adminPrincipals: ['ALICE@example.com'] }, alice), true)
+  t.equal(await isAdmin({ adminPrincipals: ['alice'] }, alice), false, 'of another domain')
+  t.equal(await isAdmin({ adminPrincipals: ['alice'], principalDomain: 'example.com' }, alice), true)
+  t.equal(await isAdmin({}, admin), true)
+})
+
+await t.test('forgetting something does not start', async t => {
+  const good = { issuer: 'https://tokens.example.com', audience: 'metadata-api' }
+  const cognito = { userPoolId: 'us-west-1_DL8xfTzj8', clientId: 'x' }
+  const faulty: Array<[string, object, RegExp]> = [
+    ['audience', { issuer: good.issuer }, /audience/],
+    ['an audience that is one', { ...good, audience: '' }, /audience/],
+    ['a list of audiences with one', { ...good, audience: [] }, /audience/],
+    ['clientId', { ...good, cognito: { userPoolId: cognito.userPoolId } }, /clientId/],
+    ['clientId of a second pool', { ...good, cognito: [cognito, { userPoolId: cognito.userPoolId }] }, /clientId/],
+    ['a list of clients with one', { ...good, cognito: { ...cognito, clientId: [] } }, /clientId/],
+    ['the pool', { ...good, cognito: { clientId: 'x' } }, /userPoolId/],
+    ['to choose', { ...good, cognito: { ...cognito, issuer: 'https://x.example' } }, /userPoolId/],
+    ['the form of a pool id', { ...good, cognito: { ...cognito, userPoolId: 'evil.example/us-west-1_x' } }, /user pool id/],
+    ['the issuer', { audience: 'x' }, /issuer/],
+    ['https', { ...good, issuer: 'http://tokens.example.com' }, /https/],
+    ['https of the JWKS', { ...good, jwksUri: 'http://tokens.example.com/jwks' }, /jwksUri/],
+    ['https of a pool', { ...good, cognito: { issuer: 'http://pool.example.com', clientId: 'x' } }, /cognito\.issuer/],
+    ['everything', {}, /mintmark/]
+  ]
+  for (const [name, options, message] of faulty) {
+    const api = Fastify()
+    await t.rejects(async () => { await api.register(mintmark, options as MintmarkOptions) }, { name: 'TypeError', message }, name)
+  }
+  const api = Fastify()
+  await api.register(mintmark, { ...good, issuer: 'http://mintmark:8590', allowHttp: true, cognito })
+  t.ok(api.hasDecorator('authenticate'))
+  await api.close()
+})
