@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { formatDuration } from './duration.ts'
-import { isLoopback, SETTINGS, tidy, type SettingName, type Settings } from './settings.ts'
+import { isLoopback, SETTINGS, tidy, type SettingName, type Settings, type TrustedIssuerSetting } from './settings.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -32,6 +32,10 @@ export interface Config {
   readonly tokenTyp: 'at+jwt' | 'JWT'
   readonly clockToleranceSeconds: number
   readonly maxStalenessSeconds: number
+  readonly failedLoginsPerMinute: number
+  readonly trustedIssuers: readonly TrustedIssuerSetting[]
+  /** `null`: no proxy is trusted. */
+  readonly trustProxy: readonly string[] | null
   readonly principalDomain: string
   readonly enforcePrincipalDomain: boolean
   readonly principalClaims: readonly string[]
@@ -58,7 +62,8 @@ export class SettingsError extends Error {
 
 /** Reads the settings of this process: its environment, then `.env` in the working directory. Throws {@link SettingsError}. */
 export function configFromProcess (): Config {
-  return readConfig({ ...readDotEnv('.env'), ...process.env })
+  const set = Object.fromEntries(Object.entries(process.env).filter(([, value]) => tidy(value) !== undefined))
+  return readConfig({ ...readDotEnv('.env'), ...set })
 }
 
 /** Reads settings from `environment`. Throws {@link SettingsError} with all faults at once. */
@@ -108,7 +113,7 @@ function readSettings (environment: Environment, faults: string[]): Settings {
     if (text === null) continue
     const off = name.startsWith('AUTHENTICATION_') && name !== 'AUTHENTICATION_PROVIDER' && tidy(environment.AUTHENTICATION_PROVIDER) === undefined
     const value = setting.parse(off ? setting.fallback ?? '' : text)
-    if (value === undefined && !off) faults.push(`${name} takes ${setting.takes}${'secret' in setting ? '' : `, not "${text}"`}`)
+    if (value === undefined && !off) faults.push(`${name} takes ${setting.takes}${'secret' in setting ? '' : `, not "${shown(text)}"`}`)
     values[name] = value
   }
   return values as Settings
@@ -124,10 +129,13 @@ function * faultsBetween (settings: Settings): Generator<string> {
   }
   if (ahead >= rotate) yield `MINTMARK_PUBLISH_AHEAD takes less than MINTMARK_ROTATE_EVERY (${formatDuration(rotate)}), not ${formatDuration(ahead)}`
   if (ttl > maxTtl) yield `MINTMARK_TOKEN_TTL takes at most MINTMARK_MAX_TOKEN_TTL (${formatDuration(maxTtl)}), not ${formatDuration(ttl)}`
+  for (const { issuer } of settings.MINTMARK_TRUSTED_ISSUERS) {
+    if (issuer === issuerOf(settings) || settings.AUTHENTICATION_AUTHORITY?.includes(issuer)) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not ours nor a user pool's (${issuer})`
+  }
   for (const name of ['MINTMARK_PUBLIC_URL', 'MINTMARK_ISSUER'] as const) {
     const address = settings[name]
     if (address?.startsWith('http:') && !isLoopback(address) && !settings.MINTMARK_ALLOW_HTTP) {
-      yield `${name} takes an https address (http on loopback only, or anywhere with MINTMARK_ALLOW_HTTP=true), not "${address}"`
+      yield `${name} takes an https address (http on loopback only, or anywhere with MINTMARK_ALLOW_HTTP=true), not "${shown(address)}"`
     }
   }
 }
@@ -136,7 +144,7 @@ function readCognito (settings: Settings, faults: string[]): Config['cognito'] {
   if (settings.AUTHENTICATION_PROVIDER === undefined) return null
   const required = ['AUTHENTICATION_AUTHORITY', 'AUTHENTICATION_CLIENT_ID'] as const
   for (const name of required) {
-    if (settings[name] === undefined) faults.push(`${name} takes ${SETTINGS[name].takes}, and is required with AUTHENTICATION_PROVIDER=aws-cognito`)
+    if (settings[name] === undefined && !faults.some(fault => fault.startsWith(name))) faults.push(`${name} takes ${SETTINGS[name].takes}, and is required with AUTHENTICATION_PROVIDER=aws-cognito`)
   }
   const authorities = settings.AUTHENTICATION_AUTHORITY ?? []
   for (const authority of authorities) {
@@ -151,7 +159,7 @@ function readCognito (settings: Settings, faults: string[]): Config['cognito'] {
 function jwksUriByAuthority (addresses: readonly string[], authorities: readonly string[], faults: string[]): Map<string, string> {
   const found = new Map<string, string>()
   for (const address of addresses) {
-    const authority = authorities.find(candidate => address.startsWith(`${candidate}/`))
+    const [authority] = authorities.filter(candidate => address.startsWith(`${candidate}/`)).sort((a, b) => b.length - a.length)
     if (authority) found.set(authority, address)
     else if (!address.endsWith('/api/v1/system/config/jwks')) {
       faults.push(`AUTHENTICATION_PUBLIC_KEYS takes JWKS addresses below an AUTHENTICATION_AUTHORITY, or our own: no issuer is bound to "${address}"`)
@@ -183,6 +191,9 @@ function assemble (settings: Settings, cognito: Config['cognito'], environment: 
     tokenTyp: settings.MINTMARK_TOKEN_TYP,
     clockToleranceSeconds: settings.MINTMARK_CLOCK_TOLERANCE,
     maxStalenessSeconds: settings.MINTMARK_MAX_STALENESS,
+    failedLoginsPerMinute: settings.MINTMARK_FAILED_LOGINS_PER_MINUTE,
+    trustedIssuers: settings.MINTMARK_TRUSTED_ISSUERS,
+    trustProxy: settings.MINTMARK_TRUST_PROXY ?? null,
     principalDomain: settings.AUTHORIZER_PRINCIPAL_DOMAIN,
     enforcePrincipalDomain: settings.AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN,
     principalClaims: settings.AUTHENTICATION_JWT_PRINCIPAL_CLAIMS,
@@ -204,6 +215,11 @@ function * warningsAbout (settings: Settings, environment: Environment): Generat
   for (const name of Object.keys(environment)) {
     if (name.startsWith('MINTMARK_') && !isSetting(name.replace(/_FILE$/, ''))) yield `${name} is not a setting of mintmark; see .env.example for those that are`
   }
+}
+
+/** A value in a fault: on one line, and without the password that an address may hold. */
+function shown (text: string): string {
+  return text.replace(/\/\/[^/@]*@/g, '//…@').replace(/\s+/g, ' ').slice(0, 200)
 }
 
 const isSetting = (name: string): name is SettingName => Object.hasOwn(SETTINGS, name)

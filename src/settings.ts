@@ -2,6 +2,7 @@
  * The one table of settings. Types, defaults, `.env.example` and the README's table derive from it;
  * `config.ts` reads the environment through it. Names that OpenMetadata's guides use mean here what they mean there.
  */
+import { isIP } from 'node:net'
 import { DURATION_FORM, parseDuration } from './duration.ts'
 
 export interface Setting<T> {
@@ -33,7 +34,11 @@ const duration = kind(`${DURATION_FORM}, from 1s up`, value => parseDuration(val
 const tolerance = kind(`${DURATION_FORM}, from 0s up`, value => parseDuration(value, 0) ?? undefined)
 const url = kind('an http or https address without query or fragment', parseUrl)
 const urls = kind('a list of http or https addresses', value => everyOrNone(parseList(value), parseUrl))
+const nonEmptyUrls = kind('a list with at least one http or https address', value => nonEmpty(everyOrNone(parseList(value), parseUrl)))
 const address = kind('a host name or an IP address', value => /^[\w.:-]+$/.test(value) ? value : undefined)
+const count = kind('a whole number from 0 up', value => integerBetween(value, 0, 1_000_000))
+const proxies = kind('a list of IP addresses and networks, such as 127.0.0.1, 10.0.0.0/8', value => nonEmpty(everyOrNone(parseList(value), parseNetwork)))
+const trustedIssuers = kind('a list of https://issuer (http on loopback only) and issuer=FILE', value => everyOrNone(parseList(value), parseTrustedIssuer))
 const oneOf = <T extends string>(...words: T[]) =>
   kind(words.join(' or '), value => words.find(word => word === value))
 const someOf = <T extends string>(...words: T[]) =>
@@ -48,7 +53,7 @@ const masterKeys = kind('32 random bytes as base64url, or a list of such keys: t
 
 export const SETTINGS = {
   AUTHENTICATION_PROVIDER: oneOf('aws-cognito')({ fallback: null, meaning: '`aws-cognito` turns Cognito users on; unset: bots only' }),
-  AUTHENTICATION_AUTHORITY: urls({ fallback: null, meaning: 'issuer of the user pool, `https://cognito-idp.<region>.amazonaws.com/<poolId>`, or a list of them; required with a provider' }),
+  AUTHENTICATION_AUTHORITY: nonEmptyUrls({ fallback: null, meaning: 'issuer of the user pool, `https://cognito-idp.<region>.amazonaws.com/<poolId>`, or a list of them; required with a provider' }),
   AUTHENTICATION_CLIENT_ID: nonEmptyList({ fallback: null, meaning: 'app client id, or a list; required with a provider' }),
   AUTHENTICATION_PUBLIC_KEYS: urls({ fallback: null, meaning: 'JWKS addresses: one that begins with an authority is that authority\'s, our own is never fetched, any other is refused' }),
   AUTHENTICATION_CALLBACK_URL: url({ fallback: 'http://localhost:8585/callback', meaning: 'redirect address of the metadata API\'s browser sign-in; the service itself does not use it' }),
@@ -74,6 +79,9 @@ export const SETTINGS = {
   MINTMARK_TOKEN_TYP: oneOf('at+jwt', 'JWT')({ fallback: 'at+jwt', meaning: '`typ` of our tokens\' header; `JWT` for consumers that insist on it' }),
   MINTMARK_ADMIN_GROUPS: list({ fallback: '[]', meaning: 'Cognito groups whose members are admins' }),
   MINTMARK_TOKEN_USE: someOf('access', 'id')({ fallback: '[access,id]', meaning: 'Cognito token kinds that are accepted' }),
+  MINTMARK_FAILED_LOGINS_PER_MINUTE: count({ fallback: '30', meaning: 'failed client authentications, for each client id from each address; `0`: no limit' }),
+  MINTMARK_TRUSTED_ISSUERS: trustedIssuers({ fallback: '[]', meaning: 'workload issuers that token exchange may be set up for: `https://issuer` (discovery) or `issuer=FILE` (a JWKS file)' }),
+  MINTMARK_TRUST_PROXY: proxies({ fallback: null, meaning: 'proxies whose `X-Forwarded-*` are believed: addresses or networks' }),
   MINTMARK_CLOCK_TOLERANCE: tolerance({ fallback: '5s', meaning: 'how far clocks may differ' }),
   MINTMARK_MAX_STALENESS: duration({ fallback: '5m', meaning: 'how long the service keeps minting and verifying while the database is away' }),
   LOG_LEVEL: logLevel({ fallback: 'info', meaning: 'pino level; JSON lines on stdout, pretty on a terminal' })
@@ -100,7 +108,7 @@ function parseList (value: string): string[] | undefined {
     const parsed: unknown = JSON.parse(value)
     if (Array.isArray(parsed)) return everyOrNone(parsed, item => typeof item === 'string' && item !== '' ? item : undefined)
   } catch { /* not JSON: the guides write lists without quotes */ }
-  const items = value.replace(/^\[(.*)\]$/s, '$1').split(',').map(item => tidy(item) ?? '')
+  const items = value.replace(/^\[(.*)\]$/s, '$1').split(',').map(item => item.trim().replace(/^(["'])(.*)\1$/, '$2'))
   return items.length === 1 && items[0] === '' ? [] : items.every(item => item !== '') ? items : undefined
 }
 
@@ -122,6 +130,26 @@ function parseUrl (value: string): string | undefined {
   const parsed = URL.parse(value)
   const plain = parsed && ['http:', 'https:'].includes(parsed.protocol) && !value.includes('?') && !value.includes('#')
   return plain && parsed.username === '' && parsed.password === '' ? value.replace(/\/+$/, '') : undefined
+}
+
+function parseNetwork (value: string): string | undefined {
+  const [address = '', prefix, ...rest] = value.split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return undefined
+  return prefix === undefined || integerBetween(prefix, 0, version === 4 ? 32 : 128) !== undefined ? value : undefined
+}
+
+export interface TrustedIssuerSetting {
+  readonly issuer: string
+  /** Its keys, where it cannot be reached; `null`: by discovery. */
+  readonly jwksFile: string | null
+}
+
+function parseTrustedIssuer (value: string): TrustedIssuerSetting | undefined {
+  const [, issuer, jwksFile] = /^([^=]+)=(.+)$/.exec(value) ?? []
+  if (issuer !== undefined && jwksFile !== undefined) return { issuer, jwksFile }
+  const url = parseUrl(value)
+  return url?.startsWith('https:') || (url !== undefined && isLoopback(url)) ? { issuer: url, jwksFile: null } : undefined
 }
 
 function parseMasterKey (value: string): Buffer | undefined {
