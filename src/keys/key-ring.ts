@@ -29,7 +29,6 @@ export interface KeyRing {
   knowsIssuer: (issuer: string) => boolean
   /** Counts up whenever the ring is replaced. */
   generation: () => number
-  replace: (ring: readonly SigningKey[]) => void
   /** Reads the store anew. */
   refresh: () => Promise<void>
 }
@@ -68,7 +67,6 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
     },
     knowsIssuer: issuer => keys.some(key => key.issuers.includes(issuer) && stateAt(key, clock()) !== 'gone'),
     generation: () => generation,
-    replace,
     refresh: async () => { replace(await store.read()) }
   }
 }

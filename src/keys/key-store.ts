@@ -1,4 +1,7 @@
+import type { AuditDraft } from '../telemetry/audit.ts'
 import type { SigningKey } from './signing-key.ts'
+
+export type RingChange = (ring: readonly SigningKey[]) => readonly SigningKey[]
 
 /** Where the ring is kept. Implementations throw `StoreUnavailable` when it cannot be reached or written. */
 export interface KeyStore {
@@ -7,7 +10,8 @@ export interface KeyStore {
   /**
    * Applies `change` to the latest ring in one transaction and makes the result durable.
    * `change` must be pure: it may run more than once. A ring returned as it came writes nothing.
+   * @param eventsOf what to write to the audit trail with it
    * @returns the ring as it is afterwards
    */
-  update: (change: (ring: readonly SigningKey[]) => readonly SigningKey[]) => Promise<readonly SigningKey[]>
+  update: (change: RingChange, eventsOf?: (before: readonly SigningKey[], after: readonly SigningKey[]) => readonly AuditDraft[]) => Promise<readonly SigningKey[]>
 }

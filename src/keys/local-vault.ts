@@ -1,7 +1,7 @@
 /**
  * The vault of an installation without KMS: private halves sealed with a master key, AES-256-GCM, the kid as associated data.
  *
- * A sealed half reads `v1.<iv>.<ciphertext>.<tag>`, each part base64url. Opened halves stay in memory while their key may sign.
+ * A sealed half reads `v1.<iv>.<ciphertext>.<tag>`, each part base64url. The halves that signed last stay open in memory.
  */
 import { createCipheriv, createDecipheriv, createPrivateKey, generateKeyPair, randomBytes, sign as signWithKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -11,6 +11,9 @@ import type { SigningKey } from './signing-key.ts'
 
 const generateKeyPairAsync = promisify(generateKeyPair)
 const signAsync = promisify(signWithKey)
+
+/** The key that signs, and the one that it hands over to. */
+const MOST_OPENED = 2
 
 export class MasterKeyError extends Error {
   constructor (message: string, options?: ErrorOptions) {
@@ -36,7 +39,8 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
     const known = opened.get(key.kid)
     if (known) return known
     const privateKey = createPrivateKey({ key: open(key.sealedPrivateKey, key.kid, masterKeys), format: 'der', type: 'pkcs8' })
-    if (opened.size > 8) opened.clear()
+    const [oldest] = opened.size < MOST_OPENED ? [] : opened.keys()
+    if (oldest !== undefined) opened.delete(oldest)
     opened.set(key.kid, privateKey)
     return privateKey
   }

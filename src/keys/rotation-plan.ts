@@ -21,10 +21,15 @@ export interface RotationPolicy {
 /** Key material that waits for its place in the ring. */
 export type NewKey = Pick<SigningKey, 'kid' | 'size' | 'origin' | 'publicKey' | 'sealedPrivateKey'>
 
+interface Turn {
+  kid: string
+  signsFrom: Date
+}
+
 export type Step =
   | { do: 'publish', signsFrom: Date, reason: 'the ring has no key' | 'no key is pending' | 'the pending key signs soon' }
   | { do: 'promote', kid: string, reason: 'no key signs' }
-  | { do: 'reschedule', kid: string, signsFrom: Date, reason: 'it was published too lately' | 'its turn comes sooner by the policy' }
+  | { do: 'reschedule', turns: readonly Turn[], reason: 'the policy gives other turns' }
   | { do: 'extend', kid: string, verifiesUntil: Date, reason: 'its last token lives longer' }
   | { do: 'adopt', kid: string, issuer: string, reason: 'the issuer is new to the key' }
   | { do: 'erase', kid: string, reason: 'it signs no more' }
@@ -63,7 +68,8 @@ export function rotate (ring: readonly SigningKey[], force: boolean, policy: Rot
   const next = pendingKeysAt(ring, now)[0]
   if (!next) return ring
   const allowedFrom = addSeconds(next.publishedAt, policy.publishAheadSeconds)
-  return schedule(ring, next.kid, force || allowedFrom < now ? now : allowedFrom, now)
+  const signsFrom = force || allowedFrom < now ? now : allowedFrom
+  return signsFrom.getTime() === next.signsFrom.getTime() ? ring : schedule(ring, [{ kid: next.kid, signsFrom }], now)
 }
 
 /** Ends a key at once, whatever its state. Its private half goes with it. */
@@ -107,19 +113,30 @@ function planSuccessor (signing: SigningKey | undefined, pending: SigningKey[], 
 }
 
 function planDates (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy, now: Date): Step | null {
-  let predecessor = signing
-  for (const key of pending) {
-    const allowedFrom = addSeconds(key.publishedAt, policy.publishAheadSeconds)
-    if (key.signsFrom < allowedFrom) return { do: 'reschedule', kid: key.kid, signsFrom: allowedFrom, reason: 'it was published too lately' }
-    const due = predecessor && latest(turnAfter(predecessor, key.publishedAt, policy), now)
-    if (due && key.signsFrom > due) return { do: 'reschedule', kid: key.kid, signsFrom: due, reason: 'its turn comes sooner by the policy' }
-    predecessor = key
+  const turns = turnsOf(signing, pending, policy, now)
+  if (turns.some(({ signsFrom }, place) => signsFrom.getTime() !== pending[place]?.signsFrom.getTime())) {
+    return { do: 'reschedule', turns, reason: 'the policy gives other turns' }
   }
   for (const key of signing ? [signing, ...pending] : pending) {
     const verifiesUntil = lastTokenOver(key, policy)
     if (key.verifiesUntil < verifiesUntil) return { do: 'extend', kid: key.kid, verifiesUntil, reason: 'its last token lives longer' }
   }
   return null
+}
+
+/**
+ * When the keys that wait may sign, in their order: the first as early as an admin or the policy wants it, but not before
+ * verifiers can hold it; each other one a whole period after the one before it.
+ */
+function turnsOf (signing: SigningKey | undefined, [first, ...others]: SigningKey[], policy: RotationPolicy, now: Date): Turn[] {
+  if (!first) return []
+  const allowedFrom = addSeconds(first.publishedAt, policy.publishAheadSeconds)
+  const due = signing ? latest(turnAfter(signing, first.publishedAt, policy), now) : first.signsFrom
+  const turns = [{ kid: first.kid, signsFrom: latest(allowedFrom, first.signsFrom < due ? first.signsFrom : due) }]
+  for (const { kid, publishedAt } of others) {
+    turns.push({ kid, signsFrom: turnAfter(turns.at(-1) ?? first, publishedAt, policy) })
+  }
+  return turns
 }
 
 function planIssuer (signing: SigningKey | undefined, pending: SigningKey[], policy: RotationPolicy): Step | null {
@@ -142,7 +159,7 @@ function leadSeconds (policy: RotationPolicy): number {
   return Math.min(3_600, policy.rotateEverySeconds / 10)
 }
 
-function turnAfter (predecessor: SigningKey, publishedAt: Date, policy: RotationPolicy): Date {
+function turnAfter (predecessor: Pick<SigningKey, 'signsFrom'>, publishedAt: Date, policy: RotationPolicy): Date {
   return latest(addSeconds(predecessor.signsFrom, policy.rotateEverySeconds), addSeconds(publishedAt, policy.publishAheadSeconds))
 }
 
@@ -154,8 +171,8 @@ function lastTokenOver (key: Pick<SigningKey, 'signsFrom' | 'signsUntil'>, polic
 
 function apply (ring: readonly SigningKey[], step: Exclude<Step, { do: 'publish' }>, now: Date): readonly SigningKey[] {
   switch (step.do) {
-    case 'promote': return schedule(ring, step.kid, now, now)
-    case 'reschedule': return schedule(ring, step.kid, step.signsFrom, now)
+    case 'promote': return schedule(ring, [{ kid: step.kid, signsFrom: now }], now)
+    case 'reschedule': return schedule(ring, step.turns, now)
     case 'extend': return replace(ring, step.kid, key => ({ ...key, verifiesUntil: step.verifiesUntil }))
     case 'adopt': return replace(ring, step.kid, key => ({ ...key, issuers: [...key.issuers, step.issuer] }))
     case 'erase': return replace(ring, step.kid, key => ({ ...key, sealedPrivateKey: null }))
@@ -176,9 +193,10 @@ function publish (ring: readonly SigningKey[], key: NewKey, signsFrom: Date, pol
   return linked([...ring, published], [...lineAt(ring, now), key.kid])
 }
 
-function schedule (ring: readonly SigningKey[], kid: string, signsFrom: Date, now: Date): readonly SigningKey[] {
+function schedule (ring: readonly SigningKey[], turns: readonly Turn[], now: Date): readonly SigningKey[] {
   const line = lineAt(ring, now)
-  return linked(replace(ring, kid, key => ({ ...key, signsFrom })), line)
+  const scheduled = turns.reduce((keys, { kid, signsFrom }) => replace(keys, kid, key => ({ ...key, signsFrom })), ring)
+  return linked(scheduled, line)
 }
 
 /** The kids of the key that signs and of those that wait, in their order. */

@@ -23,7 +23,8 @@ export interface SigningKey {
   readonly revokedReason: string | null
 }
 
-export type KeyState = 'pending' | 'signing' | 'retired' | 'gone' | 'revoked'
+export const KEY_STATES = ['pending', 'signing', 'retired', 'gone', 'revoked'] as const
+export type KeyState = typeof KEY_STATES[number]
 
 /** The state of `key` at `now`, computed from its dates. A revocation holds whatever the clock says. */
 export function stateAt (key: SigningKey, now: Date): KeyState {
@@ -55,4 +56,13 @@ export function addSeconds (date: Date, seconds: number): Date {
 
 export function latest (...dates: Date[]): Date {
   return new Date(Math.max(...dates.map(date => date.getTime())))
+}
+
+/**
+ * The second from which on a bot's tokens are good again when all that it has are taken back at `now`, and when
+ * the last of these would be over anyway. The next second: `iat` has whole seconds, and alone decides at every door.
+ */
+export function cutoffAt (ring: readonly SigningKey[], now: Date): { notBefore: number, until: number } {
+  const notBefore = Math.floor(now.getTime() / 1000) + 1
+  return { notBefore, until: Math.ceil(Math.max(notBefore, ...ring.map(key => key.verifiesUntil.getTime() / 1000))) }
 }

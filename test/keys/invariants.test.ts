@@ -12,6 +12,7 @@ import { createKeyRing, type KeyRing } from '../../src/keys/key-ring.ts'
 import { nextPlanAt, planStep, revoke, rotate, settle, type RotationPolicy } from '../../src/keys/rotation-plan.ts'
 import { createRotator, type Rotation, type RotationWish, type Rotator } from '../../src/keys/rotator.ts'
 import { addSeconds, pendingKeysAt, stateAt, type SigningKey } from '../../src/keys/signing-key.ts'
+import { SYSTEM } from '../../src/telemetry/audit.ts'
 import { createMint, type Mint } from '../../src/tokens/mint.ts'
 import { memoryKeyStore } from '../fakes/memory-key-store.ts'
 import { memoryKeyVault, newKey } from '../fakes/memory-key-vault.ts'
@@ -100,6 +101,7 @@ class World {
       ring,
       rotator,
       vault: this.#vault,
+      revocations: { isStale: () => false, notBefore: () => 0 },
       policy: { ...this.#policy, tokenTyp: 'at+jwt', principalDomain: 'example.com', tokenTtlSeconds: this.#policy.maxTokenTtlSeconds },
       clock: this.#clock
     })
@@ -199,7 +201,7 @@ class World {
   async #rotate (kind: Wish, callees: Replica[]): Promise<void> {
     const before = this.#signingIn(await this.#store.read())
     const successor = pendingKeysAt(await this.#store.read(), this.#clock())[0]
-    const rotations = await Promise.all(callees.map(async ({ rotator }) => await rotator.rotate(kind === 'emergency' ? { kind, reason: 'drill' } : { kind })))
+    const rotations = await Promise.all(callees.map(async ({ rotator }) => await rotator.rotate(kind === 'emergency' ? { kind, reason: 'drill' } : { kind }, SYSTEM)))
     const after = await this.#store.read()
     const [rotation] = rotations
     must(rotation !== undefined, 'a rotation was asked for')
@@ -236,7 +238,7 @@ class World {
     const ring = await this.#store.read()
     const key = ring[place % ring.length]
     must(key !== undefined, 'there are keys')
-    const answer = await replica.rotator.revoke(key.kid, 'drill')
+    const answer = await replica.rotator.revoke(key.kid, 'drill', SYSTEM)
     must(answer?.revokedAt != null, 'a revoked key is revoked')
     this.#changedBy(replica)
     await this.#check({ settled: true, mayJumpTheQueue: key.kid === this.#signing?.kid || pendingKeysAt(ring, this.#clock()).length === 0 })
