@@ -1,7 +1,7 @@
 import type { Bot } from './bot.ts'
 
 /** What may be said of a bot when it is made or changed. */
-export type BotDraft = Partial<Pick<Bot, 'displayName' | 'email' | 'roles' | 'scopes' | 'audiences' | 'tokenTtlSeconds' | 'enabled'>>
+export type BotDraft = Partial<Pick<Bot, 'displayName' | 'email' | 'roles' | 'scopes' | 'audiences' | 'tokenTtlSeconds' | 'cognitoClientIds' | 'pipelines' | 'jwks' | 'trust' | 'enabled'>>
 
 /** A new bot, with defaults where `draft` is silent. */
 export function draftBot (name: string, draft: BotDraft, defaultAudiences: readonly string[], now: Date): Bot {
@@ -13,6 +13,10 @@ export function draftBot (name: string, draft: BotDraft, defaultAudiences: reado
     scopes: [],
     audiences: defaultAudiences,
     tokenTtlSeconds: null,
+    cognitoClientIds: [],
+    pipelines: [],
+    jwks: [],
+    trust: [],
     enabled: true,
     ...draft,
     createdAt: now,

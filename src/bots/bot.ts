@@ -10,9 +10,33 @@ export interface Bot {
   readonly audiences: readonly string[]
   /** `null`: the service's default. */
   readonly tokenTtlSeconds: number | null
+  /** Machine clients of the user pool whose tokens are this bot's; each stands for one bot only. */
+  readonly cognitoClientIds: readonly string[]
+  /** Pipelines that it gets tokens for; empty: any, or none. */
+  readonly pipelines: readonly string[]
+  /** Public keys for `private_key_jwt` (RFC 7523). */
+  readonly jwks: readonly ClientKey[]
+  /** Whose workload tokens it may be had for (RFC 8693). */
+  readonly trust: readonly TrustRule[]
   readonly enabled: boolean
   readonly createdAt: Date
   readonly updatedAt: Date
+}
+
+/** A public JWK: its members, none of them private. */
+export type ClientKey = Readonly<Record<string, unknown>> & { readonly kty: string }
+
+/** A workload token that meets all of a rule may be exchanged for a token of the bot. */
+export interface TrustRule {
+  readonly issuer: string
+  readonly audience: string
+  /** Exact, or with one `*` at its end. */
+  readonly subject: string
+  /** Claims that must have these values. */
+  readonly claims?: Readonly<Record<string, string>>
+  /** The claims that name the pipeline and the run. */
+  readonly pipelineClaim?: string
+  readonly runClaim?: string
 }
 
 /** A client secret as it is kept: its digest, never itself. */

@@ -1,69 +1,128 @@
-import type { Bot, StoredSecret } from '../bots/bot.ts'
-import type { BotRegistry, SecretRegistry } from '../bots/bot-registry.ts'
-import { announceChange, type Database } from './database.ts'
-import type { BotRow, SecretRow } from './schema.ts'
+import type { Kysely, Transaction } from 'kysely'
+import type { Bot, ClientKey, StoredSecret, TrustRule } from '../bots/bot.ts'
+import type { BotReader, BotWriter, CheckBot, SecretRegistry, SecretUses } from '../bots/bot-registry.ts'
+import type { Database } from './database.ts'
+import { record } from './record.ts'
+import { cutOff } from './cutoff.ts'
+import type { BotRow, SecretRow, Tables } from './schema.ts'
 
-export function createBotRegistry (database: Database): BotRegistry {
+export function createBotReader (database: Database): BotReader {
   return {
-    find: async name => await database.read(async db => {
-      const row = await db.selectFrom('bots').selectAll().where('name', '=', name).executeTakeFirst()
+    find: async name => await database.read(async db => await findBot(db, name)),
+
+    findByCognitoClient: async clientId => await database.read(async db => {
+      const row = await db.selectFrom('cognito_clients').innerJoin('bots', 'bots.name', 'cognito_clients.bot').selectAll('bots')
+        .where('client_id', '=', clientId).executeTakeFirst()
       return row ? botFromRow(row) : null
     }),
 
     list: async ({ limit, after }) => await database.read(async db => {
       const rows = await db.selectFrom('bots').selectAll().where('name', '>', after ?? '').orderBy('name').limit(limit).execute()
       return rows.map(botFromRow)
-    }),
-
-    create: async (bot, secret) => await database.write(async transaction => {
-      const { numInsertedOrUpdatedRows } = await transaction.insertInto('bots').values(botToRow(bot))
-        .onConflict(conflict => conflict.column('name').doNothing()).executeTakeFirstOrThrow()
-      if (numInsertedOrUpdatedRows === 0n) return false
-      if (secret) await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
-      await announceChange(transaction)
-      return true
-    }),
-
-    update: async (name, change) => await database.write(async transaction => {
-      const row = await transaction.selectFrom('bots').selectAll().where('name', '=', name).executeTakeFirst()
-      if (!row) return null
-      const bot = change(botFromRow(row))
-      await transaction.updateTable('bots').set(botToRow(bot)).where('name', '=', name).execute()
-      await announceChange(transaction)
-      return bot
-    }),
-
-    disabled: async () => await database.read(async db => {
-      const rows = await db.selectFrom('bots').select('name').where('enabled', '=', 0).execute()
-      return new Set(rows.map(row => row.name))
     })
   }
 }
 
-export function createSecretRegistry (database: Database): SecretRegistry {
+export function createBotWriter (database: Database): BotWriter {
+  return {
+    create: async (bot, secret, event) => await database.write(async transaction => {
+      if (await findBot(transaction, bot.name)) return 'name taken'
+      if (await isAnyClientTaken(transaction, bot)) return 'client id taken'
+      await transaction.insertInto('bots').values(botToRow(bot)).execute()
+      await saveClients(transaction, bot)
+      if (secret) await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
+      await record(transaction, event)
+      return 'created'
+    }),
+
+    update: async (name, change, event) => await database.write(async transaction => {
+      const before = await findBot(transaction, name)
+      if (!before) return { failed: 'no such bot' }
+      const bot = change(before)
+      if (await isAnyClientTaken(transaction, bot)) return { failed: 'client id taken' }
+      await transaction.updateTable('bots').set(botToRow(bot)).where('name', '=', name).execute()
+      await saveClients(transaction, bot)
+      await record(transaction, event)
+      return { done: bot }
+    }),
+
+    remove: async (name, check, cutoff, event) => await database.write(async transaction => {
+      const bot = await findBot(transaction, name)
+      if (!bot) return false
+      check(bot)
+      await transaction.deleteFrom('bots').where('name', '=', name).execute()
+      await cutOff(transaction, name, cutoff, await record(transaction, event))
+      return true
+    })
+  }
+}
+
+export function createSecretRegistry (database: Database): SecretRegistry & SecretUses {
   return {
     list: async bot => await database.read(async db => {
       const rows = await db.selectFrom('secrets').selectAll().where('bot', '=', bot).orderBy('created_at', 'desc').orderBy('id').execute()
       return rows.map(secretFromRow)
     }),
 
-    add: async secret => await database.write(async transaction => {
-      const bot = await transaction.selectFrom('bots').select('name').where('name', '=', secret.bot).executeTakeFirst()
+    add: async (secret, check, event) => await database.write(async transaction => {
+      const bot = await findBot(transaction, secret.bot)
       if (!bot) return false
+      check(bot)
       await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
-      await announceChange(transaction)
+      await record(transaction, event)
       return true
     }),
 
-    remove: async (bot, id) => await database.write(async transaction => {
-      const { numDeletedRows } = await transaction.deleteFrom('secrets').where('bot', '=', bot).where('id', '=', id).executeTakeFirst()
-      if (numDeletedRows > 0n) await announceChange(transaction)
-      return numDeletedRows > 0n
-    })
+    update: async (bot, id, change, check, event) => await database.write(async transaction => {
+      const before = await findSecret(transaction, bot, id, check)
+      if (!before) return null
+      const secret = change(before)
+      await transaction.updateTable('secrets').set(secretToRow(secret)).where('id', '=', id).execute()
+      await record(transaction, event)
+      return secret
+    }),
+
+    remove: async (bot, id, check, event) => await database.write(async transaction => {
+      if (!await findSecret(transaction, bot, id, check)) return false
+      await transaction.deleteFrom('secrets').where('id', '=', id).execute()
+      await record(transaction, event)
+      return true
+    }),
+
+    async record (uses) {
+      await database.write(async transaction => {
+        for (const [id, at] of uses) await transaction.updateTable('secrets').set({ last_used_at: at.getTime() }).where('id', '=', id).execute()
+      })
+    }
   }
 }
 
-function botFromRow (row: BotRow): Bot {
+async function findBot (db: Kysely<Tables>, name: string): Promise<Bot | null> {
+  const row = await db.selectFrom('bots').selectAll().where('name', '=', name).executeTakeFirst()
+  return row ? botFromRow(row) : null
+}
+
+async function findSecret (transaction: Transaction<Tables>, bot: string, id: string, check: CheckBot): Promise<StoredSecret | null> {
+  const owner = await findBot(transaction, bot)
+  if (owner) check(owner)
+  const row = await transaction.selectFrom('secrets').selectAll().where('bot', '=', bot).where('id', '=', id).executeTakeFirst()
+  return row ? secretFromRow(row) : null
+}
+
+/** A machine client stands for one bot only. */
+async function isAnyClientTaken (transaction: Transaction<Tables>, { name, cognitoClientIds }: Bot): Promise<boolean> {
+  if (cognitoClientIds.length === 0) return false
+  const other = await transaction.selectFrom('cognito_clients').select('bot').where('client_id', 'in', [...cognitoClientIds]).where('bot', '!=', name).executeTakeFirst()
+  return other !== undefined
+}
+
+async function saveClients (transaction: Transaction<Tables>, { name, cognitoClientIds }: Bot): Promise<void> {
+  await transaction.deleteFrom('cognito_clients').where('bot', '=', name).execute()
+  if (cognitoClientIds.length === 0) return
+  await transaction.insertInto('cognito_clients').values(cognitoClientIds.map(clientId => ({ client_id: clientId, bot: name }))).execute()
+}
+
+export function botFromRow (row: BotRow): Bot {
   return {
     name: row.name,
     displayName: row.display_name,
@@ -72,6 +131,10 @@ function botFromRow (row: BotRow): Bot {
     scopes: JSON.parse(row.scopes) as string[],
     audiences: JSON.parse(row.audiences) as string[],
     tokenTtlSeconds: row.token_ttl_seconds,
+    cognitoClientIds: JSON.parse(row.cognito_client_ids) as string[],
+    pipelines: JSON.parse(row.pipelines) as string[],
+    jwks: JSON.parse(row.jwks) as ClientKey[],
+    trust: JSON.parse(row.trust) as TrustRule[],
     enabled: row.enabled === 1,
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at)
@@ -87,6 +150,10 @@ function botToRow (bot: Bot): BotRow {
     scopes: JSON.stringify(bot.scopes),
     audiences: JSON.stringify(bot.audiences),
     token_ttl_seconds: bot.tokenTtlSeconds,
+    cognito_client_ids: JSON.stringify(bot.cognitoClientIds),
+    pipelines: JSON.stringify(bot.pipelines),
+    jwks: JSON.stringify(bot.jwks),
+    trust: JSON.stringify(bot.trust),
     enabled: bot.enabled ? 1 : 0,
     created_at: bot.createdAt.getTime(),
     updated_at: bot.updatedAt.getTime()

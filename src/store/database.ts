@@ -32,14 +32,29 @@ export function databaseExists (url: string): boolean {
   return sqliteFileExists(sqlitePath(url))
 }
 
-/** Opens the database and brings its schema up to date. Throws {@link StoreUnavailable}. */
-export async function openDatabase (url: string): Promise<Database> {
+/**
+ * Opens the database and brings its schema up to date. Throws {@link StoreUnavailable}.
+ * @param observe is told how long each read and write took, and whether the database failed
+ */
+export async function openDatabase (url: string, observe: (work: 'read' | 'write', seconds: number, failed: boolean) => void = () => {}): Promise<Database> {
   return await unavailableIfDown(async () => {
-    const { read, write } = openSqlite(sqlitePath(url))
-    await migrate(write)
+    const { read, write, retryWhileBusy } = openSqlite(sqlitePath(url))
+    const timed = async <T>(work: 'read' | 'write', run: () => Promise<T>): Promise<T> => {
+      const startedAt = performance.now()
+      const done = (failed: boolean): void => { observe(work, (performance.now() - startedAt) / 1000, failed) }
+      try {
+        const result = await unavailableIfDown(run)
+        done(false)
+        return result
+      } catch (error) {
+        done(error instanceof StoreUnavailable)
+        throw error
+      }
+    }
+    await retryWhileBusy(async () => { await migrate(write) })
     return {
-      read: async query => await unavailableIfDown(async () => await query(read)),
-      write: async change => await unavailableIfDown(async () => await write.transaction().execute(change)),
+      read: async query => await timed('read', async () => await query(read)),
+      write: async change => await timed('write', async () => await write.transaction().execute(change)),
       version: async () => await unavailableIfDown(async () => (await read.selectFrom('changes').select('version').executeTakeFirst())?.version ?? 0),
       async close () {
         await read.destroy()
@@ -47,11 +62,6 @@ export async function openDatabase (url: string): Promise<Database> {
       }
     }
   })
-}
-
-/** Says to other processes, in the transaction of the change itself, that there is something new to read. */
-export async function announceChange (transaction: Transaction<Tables>): Promise<void> {
-  await transaction.updateTable('changes').set(eb => ({ version: eb('version', '+', 1) })).execute()
 }
 
 async function migrate (db: Kysely<Tables>): Promise<void> {

@@ -1,18 +1,19 @@
 import type { KeyStore } from '../keys/key-store.ts'
 import type { SigningKey } from '../keys/signing-key.ts'
-import { announceChange, type Database } from './database.ts'
+import type { Database } from './database.ts'
+import { record } from './record.ts'
 import type { KeyRow, Tables } from './schema.ts'
 import type { Kysely, Transaction } from 'kysely'
 
 export function createKeyStore (database: Database): KeyStore {
   return {
     read: async () => await database.read(readRing),
-    update: async change => await database.write(async transaction => {
+    update: async (change, eventsOf = () => []) => await database.write(async transaction => {
       const before = await readRing(transaction)
       const after = change(before)
       const changed = after.filter(key => !before.includes(key))
       for (const key of changed) await save(transaction, key)
-      if (changed.length > 0) await announceChange(transaction)
+      if (changed.length > 0) await record(transaction, ...eventsOf(before, after))
       return after
     })
   }

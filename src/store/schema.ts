@@ -1,10 +1,14 @@
 /** The tables, as the newest migration leaves them. Points in time are epoch milliseconds, lists are JSON. */
-import type { Insertable, Selectable } from 'kysely'
+import type { Selectable } from 'kysely'
 
 export interface Tables {
   signing_keys: SigningKeyTable
   bots: BotTable
   secrets: SecretTable
+  cognito_clients: { client_id: string, bot: string }
+  revoked_tokens: { jti: string, exp: number, version: number }
+  bot_cutoffs: { bot: string, not_before: number, until: number, version: number }
+  audit: AuditTable
   changes: ChangeTable
 }
 
@@ -32,6 +36,10 @@ interface BotTable {
   scopes: string
   audiences: string
   token_ttl_seconds: number | null
+  cognito_client_ids: string
+  pipelines: string
+  jwks: string
+  trust: string
   enabled: number
   created_at: number
   updated_at: number
@@ -47,6 +55,18 @@ interface SecretTable {
   last_used_at: number | null
 }
 
+interface AuditTable {
+  id: number
+  at: number
+  actor_kind: 'bot' | 'user' | 'cli' | 'system'
+  actor_name: string
+  action: string
+  target: string | null
+  outcome: 'done' | 'refused'
+  detail: string
+  request_id: string | null
+}
+
 /** One row. Its version counts up with every transaction that changes what other processes hold in memory. */
 interface ChangeTable {
   id: number
@@ -56,4 +76,4 @@ interface ChangeTable {
 export type KeyRow = Selectable<SigningKeyTable>
 export type BotRow = Selectable<BotTable>
 export type SecretRow = Selectable<SecretTable>
-export type NewKeyRow = Insertable<SigningKeyTable>
+export type AuditRow = Selectable<AuditTable>

@@ -2,24 +2,27 @@
  * SQLite through `node:sqlite`, as Kysely sees it.
  *
  * `node:sqlite` is synchronous: a wait for a lock inside SQLite would stop the event loop. So SQLite never waits here
- * (busy timeout 0): a transaction that finds the file locked tries again later, and gives up after five seconds.
+ * (busy timeout 0): a transaction that finds the file locked tries again later, and gives up before five seconds are over.
  * Reads have a connection of their own, so that they never queue behind a writer that waits.
  *
  * WAL with `synchronous = FULL`: a commit that returned has been flushed, and survives a crash of process and machine.
+ * `secure_delete`: a private half that was erased leaves no bytes behind in the file.
  */
-import { existsSync, mkdirSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver, type DatabaseConnection, type Driver, type SqliteDatabase } from 'kysely'
+import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver, type DatabaseConnection, type Driver, type SqliteDatabase, type SqliteDialectConfig } from 'kysely'
 import type { Tables } from './schema.ts'
 
-const GIVE_UP_AFTER_MS = 5_000
+const GIVE_UP_AFTER_MS = 4_500
 const RETRY_EVERY_MS = 10
 
 export interface SqliteConnections {
   read: Kysely<Tables>
   write: Kysely<Tables>
+  /** Runs `attempt` until it does not find the file locked. Throws SQLite's error when it has been locked for too long. */
+  retryWhileBusy: <T>(attempt: () => Promise<T>) => Promise<T>
 }
 
 export function sqliteFileExists (file: string): boolean {
@@ -29,16 +32,18 @@ export function sqliteFileExists (file: string): boolean {
 /** Opens `file`, and makes it and its folder if need be. */
 export function openSqlite (file: string): SqliteConnections {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  return { write: connect(file), read: connect(file) }
+  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
+  const writer = createPatience()
+  return { write: connect(file, writer), read: connect(file, createPatience()), retryWhileBusy: writer }
 }
 
-function connect (file: string): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: new NodeSqliteDialect({ database: async () => await openPatiently(file) }) })
+function connect (file: string, retryWhileBusy: Patience): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new NodeSqliteDialect({ database: async () => await openPatiently(file, retryWhileBusy) }, retryWhileBusy) })
 }
 
-async function openPatiently (file: string): Promise<SqliteDatabase> {
+async function openPatiently (file: string, retryWhileBusy: Patience): Promise<SqliteDatabase> {
   const database = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
-  await retryWhileBusy(async () => { database.exec('pragma journal_mode = wal; pragma synchronous = full') })
+  await retryWhileBusy(async () => { database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on') })
   return asBetterSqlite(database)
 }
 
@@ -59,15 +64,17 @@ function asBetterSqlite (database: DatabaseSync): SqliteDatabase {
 }
 
 class NodeSqliteDialect extends SqliteDialect {
-  readonly #config: ConstructorParameters<typeof SqliteDialect>[0]
+  readonly #config: SqliteDialectConfig
+  readonly #retryWhileBusy: Patience
 
-  constructor (config: ConstructorParameters<typeof SqliteDialect>[0]) {
+  constructor (config: SqliteDialectConfig, retryWhileBusy: Patience) {
     super(config)
     this.#config = config
+    this.#retryWhileBusy = retryWhileBusy
   }
 
   override createDriver (): Driver {
-    return new ImmediateSqliteDriver(this.#config)
+    return new ImmediateSqliteDriver(this.#config, this.#retryWhileBusy)
   }
 
   /** DDL is transactional in SQLite, so that the migrator's own transaction is its lock between processes. */
@@ -80,20 +87,38 @@ class NodeSqliteDialect extends SqliteDialect {
 
 /** Takes the write lock when a transaction begins, and not at its first write: a later upgrade could only fail. */
 class ImmediateSqliteDriver extends SqliteDriver {
+  readonly #retryWhileBusy: Patience
+
+  constructor (config: SqliteDialectConfig, retryWhileBusy: Patience) {
+    super(config)
+    this.#retryWhileBusy = retryWhileBusy
+  }
+
   override async beginTransaction (connection: DatabaseConnection): Promise<void> {
-    await retryWhileBusy(async () => { await connection.executeQuery(CompiledQuery.raw('begin immediate')) })
+    await this.#retryWhileBusy(async () => { await connection.executeQuery(CompiledQuery.raw('begin immediate')) })
   }
 }
 
-async function retryWhileBusy (attempt: () => Promise<void>): Promise<void> {
-  const giveUpAt = performance.now() + GIVE_UP_AFTER_MS
-  for (;;) {
-    try {
-      await attempt()
-      return
-    } catch (error) {
-      if (!isBusy(error) || performance.now() > giveUpAt) throw error
-      await sleep(RETRY_EVERY_MS)
+type Patience = SqliteConnections['retryWhileBusy']
+
+/**
+ * Counts from when the lock was first met: writes queue for their connection, and each that waited its own five seconds
+ * would let the last one wait for minutes.
+ */
+function createPatience (): Patience {
+  let busySince: number | undefined
+  return async attempt => {
+    for (;;) {
+      try {
+        const result = await attempt()
+        busySince = undefined
+        return result
+      } catch (error) {
+        if (!isBusy(error)) throw error
+        busySince ??= performance.now()
+        if (performance.now() > busySince + GIVE_UP_AFTER_MS) throw error
+        await sleep(RETRY_EVERY_MS)
+      }
     }
   }
 }

@@ -1,10 +1,12 @@
 /** Mints bot tokens: what was granted becomes claims, the signing key's vault signs them. */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { emailOf, type Bot } from '../bots/bot.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { KeyVault } from '../keys/key-vault.ts'
 import type { Rotator } from '../keys/rotator.ts'
 import type { Clock, SigningKey } from '../keys/signing-key.ts'
+import type { Revocations } from './revocations.ts'
 import { audienceClaim, type BotClaims } from './claims.ts'
 
 export interface Grant {
@@ -33,31 +35,49 @@ export interface MintPolicy {
   readonly clockToleranceSeconds: number
 }
 
-/** No key can sign now: there is none, or none that a token of this life would not outlive. */
-export class CannotSign extends Error {
-  constructor () {
-    super('no key can sign now')
-    this.name = 'CannotSign'
+/** No token can be made now: no key signs, or the database has been away for so long that revocations may have been missed. */
+export class CannotMint extends Error {
+  constructor (why: string) {
+    super(why)
+    this.name = 'CannotMint'
   }
 }
 
+const LONGEST_WAIT_MS = 1_000
+
 export type Mint = (grant: Grant) => Promise<MintedToken>
 
-export function createMint (parts: { ring: KeyRing, rotator: Rotator, vault: KeyVault, policy: MintPolicy, clock: Clock }): Mint {
-  const { ring, rotator, vault, policy, clock } = parts
+export interface MintParts {
+  ring: KeyRing
+  rotator: Rotator
+  vault: KeyVault
+  revocations: Pick<Revocations, 'isStale' | 'notBefore'>
+  policy: MintPolicy
+  clock: Clock
+}
 
-  /** The key that signs now, after the ring has caught up if a sleep has left it behind. Throws {@link CannotSign}. */
+export function createMint ({ ring, rotator, vault, revocations, policy, clock }: MintParts): Mint {
+  /** The key that signs now, after the ring has caught up if a sleep has left it behind. Throws {@link CannotMint}. */
   async function keyFor (exp: number): Promise<SigningKey> {
     const outlives = (key: SigningKey | undefined): key is SigningKey =>
       key !== undefined && exp + policy.clockToleranceSeconds <= key.verifiesUntil.getTime() / 1000
     if (!outlives(ring.signing())) await rotator.settle()
     const key = ring.signing()
-    if (!outlives(key)) throw new CannotSign()
+    if (!outlives(key)) throw new CannotMint('no key signs that this token would not outlive')
     return key
   }
 
+  /** A token that is asked for in the second of a revocation is signed when that second is over, so that `iat` alone tells them apart. */
+  async function secondOfIssue (bot: string): Promise<number> {
+    const notBefore = revocations.notBefore(bot)
+    const early = notBefore * 1000 - clock().getTime()
+    if (early > 0) await sleep(Math.min(early, LONGEST_WAIT_MS))
+    return Math.max(Math.floor(clock().getTime() / 1000), notBefore)
+  }
+
   return async grant => {
-    const iat = Math.floor(clock().getTime() / 1000)
+    if (revocations.isStale()) throw new CannotMint('revocations have not been heard of for too long')
+    const iat = await secondOfIssue(grant.bot.name)
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
     const key = await keyFor(claims.exp)

@@ -1,0 +1,12 @@
+import t from 'tap'
+import type { AuditDraft } from '../../src/telemetry/audit.ts'
+import { keyStoreConformance } from '../conformance/key-store.ts'
+import { memoryKeyStore } from '../fakes/memory-key-store.ts'
+
+await t.test('keys in memory', async t => {
+  await keyStoreConformance(t, async () => {
+    const trail: AuditDraft[] = []
+    const store = memoryKeyStore([], trail)
+    return { store, again: async () => store, trail: async () => trail }
+  })
+})
