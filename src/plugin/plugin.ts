@@ -62,7 +62,7 @@ function issuersOf (options: MintmarkOptions): FindIssuer {
       return key ? { found: 'key', key } : { found: 'nothing' }
     },
     audience: listOf(options.audience),
-    isBotDisabled: () => false,
+    revocations: { isStale: () => false, isBotDisabled: () => false, isTokenRevoked: () => false, notBefore: () => 0 },
     isAdmin: isAdminBot
   }))
 
@@ -75,7 +75,8 @@ function issuersOf (options: MintmarkOptions): FindIssuer {
       principalClaims: pool.principalClaims ?? ['email', 'preferred_username', 'sub'],
       requiredDomain: options.enforcePrincipalDomain ? options.principalDomain ?? 'open-metadata.org' : null,
       isAdmin: isAdminUser,
-      isBotName: async () => false
+      bots: { isBotName: async () => false, findByClient: async () => null },
+      isStale: () => false
     })
     for (const form of issuerFormsOf(authority)) issuers.set(form, tokens)
   }
@@ -86,7 +87,8 @@ async function refuse (request: FastifyRequest, reply: FastifyReply, { code, mes
   const { status, title } = VERIFY_FAILURES[code]
   const challenge = challengeFor(code, detail)
   if (challenge !== null) void reply.header('www-authenticate', challenge)
-  return await reply.code(status).type('application/problem+json').serializer(JSON.stringify)
+  if (status === 503) void reply.header('retry-after', '1')
+  return await reply.code(status).header('x-request-id', request.id).type('application/problem+json').serializer(JSON.stringify)
     .send(problemDocument({ code, status, title, detail, requestId: request.id }))
 }
 

@@ -19,11 +19,12 @@ export interface AdminRules {
 }
 
 export function createAdminRules ({ issuer, groups, principals, principalDomain }: AdminPolicy): AdminRules {
+  const domain = principalDomain.toLowerCase()
   const entries = new Set(principals.map(entry => entry.toLowerCase()))
 
   return {
     isAdminUser ({ subject, groups: memberOf, verifiedEmail }) {
-      const names = [subject.toLowerCase(), verifiedEmail, bareName(verifiedEmail, principalDomain)]
+      const names = [subject.toLowerCase(), verifiedEmail, bareName(verifiedEmail, domain)]
       return memberOf.some(group => groups.includes(group)) || names.some(name => name !== null && entries.has(name))
     },
 

@@ -1,6 +1,7 @@
 /** Tokens that we minted: how their claims read, and what may have been taken back. */
 import type { Lookup } from '../keys/key-ring.ts'
 import { BOT_TOKEN_TYPES, splitScope } from '../tokens/claims.ts'
+import type { Revocations } from '../tokens/revocations.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
 import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
@@ -10,13 +11,15 @@ export interface BotTokenParts {
   findKey: (kid: string) => Lookup | Promise<Lookup>
   /** The audiences of this verifier; `null`: any will do. */
   audience: readonly string[] | null
-  isBotDisabled: (name: string) => boolean
+  revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'notBefore'>
   isAdmin: (bot: { scopes: readonly string[], audience: readonly string[] }) => boolean
 }
 
 export function botTokens (parts: BotTokenParts): TrustedIssuer {
   return {
+    kind: 'bot',
     types: BOT_TOKEN_TYPES,
+    expectedAudience: parts.audience?.join(' or ') ?? 'any',
     hasGoodSignature: ({ raw, key, judge }) => judge(raw, key),
     async findKey (kid) {
       const lookup = await parts.findKey(kid)
@@ -27,11 +30,9 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     },
     checkAudience: token => { checkAudience(token, parts.audience) },
     checkUse,
-    checkRevocation ({ payload }) {
-      if (stringOrNull(payload.jti) === null) throw missingClaim('jti', 'a string')
-    },
+    checkRevocation: token => { checkRevocation(token, parts) },
     checkEnabled ({ payload }) {
-      if (parts.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
+      if (parts.revocations.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
     },
     toPrincipal: token => toPrincipal(token, parts)
   }
@@ -40,7 +41,7 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
 function checkAudience ({ payload, demands }: TokenUnderTest, expected: readonly string[] | null): void {
   const audience = stringsOf(payload.aud)
   if (audience.length === 0) throw missingClaim('aud', 'a string or a list of strings')
-  const wanted = demands.audience ?? expected
+  const wanted = demands.audience === undefined ? expected : demands.audience
   if (wanted && !wanted.some(candidate => audience.includes(candidate))) {
     throw new VerifyError('audience_mismatch', `The token is not meant for ${wanted.join(' or ')}`)
   }
@@ -51,6 +52,14 @@ function checkUse ({ payload }: TokenUnderTest): void {
     if (stringOrNull(payload[claim]) === null) throw missingClaim(claim, 'a string')
   }
   if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')
+}
+
+function checkRevocation ({ payload: { jti, sub, iat } }: TokenUnderTest, { revocations }: BotTokenParts): void {
+  if (revocations.isStale()) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
+  const tokenId = stringOrNull(jti)
+  if (tokenId === null) throw missingClaim('jti', 'a string')
+  if (revocations.isTokenRevoked(tokenId)) throw new VerifyError('token_revoked', 'The token was revoked: fetch a new one')
+  if (Number(iat) < revocations.notBefore(String(sub))) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
 }
 
 function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): Principal {

@@ -6,8 +6,12 @@ import { assertSize, decodeUnverified } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import type { FindIssuer, TokenUnderTest } from './trusted-issuer.ts'
 
+export type CheckName =
+  | 'token' | 'size' | 'form' | 'algorithm' | 'issuer' | 'key' | 'signature' | 'type' | 'times'
+  | 'audience' | 'use' | 'revocation' | 'enabled' | 'principal' | 'scopes' | 'roles'
+
 export interface Check {
-  readonly name: string
+  readonly name: CheckName
   /** Throws `VerifyError` if the token does not pass. */
   readonly run: (token: TokenUnderTest) => void | Promise<void>
 }

@@ -1,10 +1,12 @@
 /** Tokens of an Amazon Cognito user pool, or of an issuer that speaks like one: how their claims read, whom they let in. */
 import { JwtVerifier } from 'aws-jwt-verify'
+import { JwtParseError } from 'aws-jwt-verify/error'
 import type { JwksCache } from 'aws-jwt-verify/jwk'
 import type { VerificationKey } from '../keys/key-ring.ts'
 import { splitScope } from '../tokens/claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
+import { judgeByJose } from './jose-judge.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
 import type { RemoteKeys } from './remote-keys.ts'
 import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
@@ -19,8 +21,19 @@ export interface CognitoTokenParts {
   /** Refuse users without a verified e-mail address of this domain; `null`: let all in. */
   requiredDomain: string | null
   isAdmin: (user: CognitoUser) => boolean
+  bots: MappedBots
+  /** True once the store of bots has not been heard of for too long. */
+  isStale: () => boolean
+}
+
+/** A bot as far as tokens of a user pool are concerned. */
+export type MappedBot = Pick<Principal, 'name' | 'email' | 'roles' | 'scopes'> & { enabled: boolean, notBefore: number }
+
+export interface MappedBots {
   /** True if a bot has this name: a user must not be taken for it. */
   isBotName: (name: string) => Promise<boolean>
+  /** The bot that lists this machine client as its own. */
+  findByClient: (clientId: string) => Promise<MappedBot | null>
 }
 
 export interface CognitoUser {
@@ -32,7 +45,9 @@ export interface CognitoUser {
 
 export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
   return {
+    kind: 'user',
     types: [null, 'jwt'],
+    expectedAudience: parts.clientIds?.join(' or ') ?? 'any client of the pool',
     async findKey (kid) {
       const key = await parts.keys.find(kid)
       if (!key) throw new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')
@@ -41,8 +56,11 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
     hasGoodSignature: judgeByAws(),
     checkAudience: ({ payload }) => { checkClient(payload, parts.clientIds) },
     checkUse: ({ payload }) => { checkUse(payload, parts.tokenUse) },
-    checkRevocation () { /* Cognito publishes no revocations */ },
-    checkEnabled () { /* nor whether a user still is enabled */ },
+    checkRevocation () {
+      // Cognito publishes no revocations; but a bot may have been switched off, or have taken the user's name.
+      if (parts.isStale()) throw new VerifyError('state_stale', 'Bots and revocations have not been heard of for too long to trust any token')
+    },
+    checkEnabled () { /* Cognito does not say in a token whether its user still is enabled */ },
     toPrincipal: async token => await toPrincipal(token, parts)
   }
 }
@@ -55,8 +73,11 @@ export function issuerFormsOf (authority: string): string[] {
     : [authority]
 }
 
-/** `aws-jwt-verify`, told to judge form, key and signature alone: it knows no clock but the machine's. */
-function judgeByAws (): (token: TokenUnderTest) => boolean {
+/**
+ * `aws-jwt-verify`, told to judge form, key and signature alone: it knows no clock but the machine's.
+ * Before the signature it refuses claims of another form, which are our own checks' business: these tokens `jose` judges.
+ */
+function judgeByAws (): (token: TokenUnderTest) => Promise<boolean> {
   const verifiers = new WeakMap<VerificationKey, { verifySync: (token: string) => unknown }>()
 
   function verifierFor (key: VerificationKey): { verifySync: (token: string) => unknown } {
@@ -68,12 +89,12 @@ function judgeByAws (): (token: TokenUnderTest) => boolean {
     return verifier
   }
 
-  return ({ raw, key }) => {
+  return async token => {
     try {
-      verifierFor(key).verifySync(raw)
+      verifierFor(token.key).verifySync(token.raw)
       return true
-    } catch {
-      return false
+    } catch (error) {
+      return error instanceof JwtParseError && await judgeByJose(token.raw, token.key)
     }
   }
 }
@@ -105,24 +126,34 @@ function checkUse (payload: JsonObject, accepted: ReadonlyArray<'access' | 'id'>
 }
 
 async function toPrincipal ({ payload }: TokenUnderTest, parts: CognitoTokenParts): Promise<Principal> {
-  if (isMachineToken(payload)) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot')
+  return isMachineToken(payload) ? await machinePrincipal(payload, parts.bots) : await userPrincipal(payload, parts)
+}
+
+/** A machine client stands for the bot that lists it, and is the bot: with its roles, scopes, e-mail, and its revocations. */
+async function machinePrincipal (payload: JsonObject, bots: MappedBots): Promise<Principal> {
+  const bot = await bots.findByClient(clientIdOf(payload) ?? '')
+  if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot: an admin can add it to a bot\'s cognitoClientIds')
+  if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
+  if (!bot.enabled) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
+  const { name, email, roles, scopes } = bot
+  return { ...commonOf(payload), kind: 'bot', name, email, roles, scopes, groups: [], admin: false }
+}
+
+async function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Promise<Principal> {
   const user: CognitoUser = { subject: String(payload.sub), groups: stringsOf(payload['cognito:groups'] ?? []), verifiedEmail: verifiedEmailOf(payload) }
   assertDomain(user, parts.requiredDomain)
   const name = nameOf(payload, parts.principalClaims)
-  if (await parts.isBotName(name)) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
+  if (await parts.bots.isBotName(name)) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
+  return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+}
+
+function commonOf (payload: JsonObject): Omit<Principal, 'kind' | 'name' | 'email' | 'roles' | 'groups' | 'scopes' | 'admin'> {
   const isIdToken = payload.token_use === 'id'
   return {
-    kind: 'user',
-    name,
-    email: emailOf(payload),
     issuer: String(payload.iss),
-    subject: user.subject,
+    subject: String(payload.sub),
     clientId: clientIdOf(payload),
     audience: isIdToken ? stringsOf(payload.aud) : [],
-    roles: [],
-    groups: [...user.groups],
-    scopes: splitScope(payload.scope),
-    admin: parts.isAdmin(user),
     legacy: false,
     tokenUse: isIdToken ? 'id' : 'access',
     tokenId: stringOrNull(payload.jti),
@@ -151,14 +182,14 @@ function verifiedEmailOf ({ email, email_verified: verified }: JsonObject): stri
 }
 
 function assertDomain ({ verifiedEmail }: CognitoUser, domain: string | null): void {
-  if (domain === null || verifiedEmail?.endsWith(`@${domain}`)) return
+  if (domain === null || verifiedEmail?.endsWith(`@${domain.toLowerCase()}`)) return
   throw new VerifyError('domain_not_allowed', `Only users with a verified e-mail address at ${domain} are let in`)
 }
 
-/** The first present of the principal claims, then Cognito's own user names, `sub` last. */
+/** The first of the principal claims that gives a name, then Cognito's own user names, `sub` last. */
 function nameOf (payload: JsonObject, principalClaims: readonly string[]): string {
   const claims = [...principalClaims.filter(claim => claim !== 'sub'), 'cognito:username', 'username', 'sub']
   const values = claims.map(claim => claim === 'email' ? emailOf(payload) : stringOrNull(payload[claim]))
-  const name = values.find(value => value !== null) ?? ''
-  return name.replace(/@.*$/s, '').toLowerCase()
+  const names = values.map(value => value?.replace(/@.*$/s, '').toLowerCase() ?? '')
+  return names.find(name => name !== '') ?? ''
 }

@@ -18,7 +18,7 @@ export interface RemoteKeysOptions {
   jwksUri: string
   clock: Clock
   fetch?: Fetch
-  /** After this long the keys in hand are fetched anew, behind the back of whoever asks. */
+  /** After this long the keys in hand are fetched anew, behind the back of whoever asks; after twice as long they are not used before. */
   refreshAfterSeconds?: number
   onFetched?: (outcome: { jwksUri: string, error?: unknown }) => void
 }
@@ -64,9 +64,14 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
     await (fetching ??= fetchKeys())
   }
 
+  /** After a pause nobody knows what became of the keys meanwhile; but an issuer that is away is not waited for by every request. */
+  function mustAsk (): boolean {
+    return failure === undefined && seconds() > fetchedAt + 2 * refreshAfterSeconds
+  }
+
   return {
     async find (kid) {
-      if (!keys?.has(kid)) await ask()
+      if (!keys?.has(kid) || mustAsk()) await ask()
       else if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
       if (!keys) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
       return keys.get(kid)

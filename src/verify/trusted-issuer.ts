@@ -7,8 +7,8 @@ export type SignatureJudge = (token: string, key: VerificationKey) => boolean | 
 
 /** What a caller demands of a token beyond that it is good. */
 export interface Demands {
-  /** Any of which will do for a bot's token, in place of the verifier's own. */
-  audience?: readonly string[] | undefined
+  /** Any of which will do for a bot's token, in place of the verifier's own; `null`: any at all. */
+  audience?: readonly string[] | null | undefined
   /** All of them. */
   scopes?: readonly string[] | undefined
   /** All of them. */
@@ -34,6 +34,9 @@ export interface TokenUnderTest {
  * Each function throws `VerifyError`.
  */
 export interface TrustedIssuer {
+  readonly kind: 'bot' | 'user'
+  /** What the audience check asks for, in words. */
+  readonly expectedAudience: string
   /** `typ` values, lower case; `null`: none at all. */
   readonly types: ReadonlyArray<string | null>
   /** Throws `key_unknown`, `key_revoked` or `keys_unavailable`. */

@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../keys/signing-key.ts'
 import { createChecks, type Check } from './checks.ts'
+import type { JsonObject } from './compact-token.ts'
 import { VerifyError } from './errors.ts'
-import { explain, type Explanation } from './explanation.ts'
+import { explain, type Explanation, type Failure } from './explanation.ts'
 import type { Principal } from './principal.ts'
 import type { Demands, FindIssuer, SignatureJudge, TokenUnderTest } from './trusted-issuer.ts'
 
@@ -16,6 +17,11 @@ export interface Verifier {
    * Throws `VerifyError`.
    */
   verify: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Principal>
+  /**
+   * Whom a token was issued to, if it is ours and authentic, whether or not it is still good.
+   * @returns its payload, or `null` for a token that is none of ours
+   */
+  identify: (token: string, judge: SignatureJudge) => Promise<JsonObject | null>
   /** Runs the same checks, and says of each how it went. Never throws `VerifyError`. */
   explain: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Explanation>
 }
@@ -34,6 +40,12 @@ export function createVerifier (parts: { findIssuer: FindIssuer, clock: Clock, c
       return token.principal
     },
 
+    async identify (raw, judge) {
+      const token = underTest(raw, judge, {})
+      const authenticity = checks.slice(0, checks.findIndex(check => check.name === 'times'))
+      return await firstFailure(authenticity, token) === null && token.issuer.kind === 'bot' ? token.payload : null
+    },
+
     async explain (raw, judge, demands = {}) {
       const token = underTest(raw, judge, demands)
       const failure = await firstFailure(checks, token)
@@ -42,7 +54,7 @@ export function createVerifier (parts: { findIssuer: FindIssuer, clock: Clock, c
   }
 }
 
-async function firstFailure (checks: readonly Check[], token: TokenUnderTest): Promise<{ check: string, error: VerifyError } | null> {
+async function firstFailure (checks: readonly Check[], token: TokenUnderTest): Promise<Failure | null> {
   for (const check of checks) {
     try {
       await check.run(token)

@@ -7,7 +7,7 @@ import type { MovableClock } from '../fakes/clock.ts'
 import { ask, faultsOfRefusal, verifyInHeader, type Answer } from '../fakes/pool-answers.ts'
 import { encodePart, forge, openToken, realSigner, without } from '../fakes/pool-forge.ts'
 import { startPool, USER_SUB, type Pool } from '../fakes/pool.ts'
-import { startService, type Service } from '../fakes/service.ts'
+import { startService, TEST_EVENT, type Service } from '../fakes/service.ts'
 
 /** The plugin's clock is the machine's: so is that of the service here. */
 const machineTime = (): MovableClock => ({ clock: () => new Date(), advance () { throw new Error('nobody moves this clock') } })
@@ -129,9 +129,9 @@ await t.test('it starts when the issuer is down, and heals', async t => {
   }
   t.equal(answer.status, 200)
 
-  await service.parts.rotator.rotate({ kind: 'forced' })
+  await service.parts.rotator.rotate({ kind: 'forced' }, TEST_EVENT)
   t.equal((await me(api, await service.token(await service.bot('other-bot')))).status, 200, 'it held the pending key already')
-  await service.parts.rotator.rotate({ kind: 'forced' })
+  await service.parts.rotator.rotate({ kind: 'forced' }, TEST_EVENT)
   t.equal((await me(api, await service.token(await service.bot('third-bot')))).status, 200, 'and asks for one that it does not know')
 
   await service.app.close()
