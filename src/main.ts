@@ -1,11 +1,15 @@
 /** The process: settings → parts → app → listen → close gracefully. */
 import closeWithGrace from 'close-with-grace'
-import { buildApp, openParts, type Parts } from './app.ts'
+import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { formatDuration } from './duration.ts'
 import { pendingKeysAt } from './keys/signing-key.ts'
+import { openParts, type Parts } from './parts.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { ADMIN_SCOPE } from './verify/admins.ts'
+
+/** Whoever has not been answered by then will not be: the process has to end within ten seconds. */
+const LONGEST_ANSWER_MS = 7_000
 
 /** Serves until SIGTERM or Ctrl-C. Throws what `openParts` throws, or if the address cannot be listened on. */
 export async function serve (config: Config, command: string): Promise<void> {
@@ -18,6 +22,7 @@ export async function serve (config: Config, command: string): Promise<void> {
   const onFailure = (error: unknown): void => { log.error({ err: error }, 'the database is away or cannot be written; trying again') }
   const stopWatching = parts.changes.start(onFailure)
   const stopRotating = parts.rotator.start(onFailure)
+  const stopNoting = parts.secretUsage.start(onFailure)
   await greet(parts, log, command)
 
   closeWithGrace({ delay: 9_000, logger: false }, async ({ signal, err }) => {
@@ -25,7 +30,10 @@ export async function serve (config: Config, command: string): Promise<void> {
     else log.info(`closing on ${signal ?? 'request'}`)
     stopRotating()
     stopWatching()
+    stopNoting()
+    setTimeout(() => { app.server.closeAllConnections() }, LONGEST_ANSWER_MS).unref()
     await app.close()
+    await parts.secretUsage.flush().catch(onFailure)
     await parts.close()
     log.info('closed')
   })

@@ -6,12 +6,12 @@ export type NotReady = () => string[]
 
 export const healthRoutes: FastifyPluginAsyncTypebox<{ notReady: NotReady }> = async (app, { notReady }) => {
   app.get('/health/live', {
-    schema: { summary: 'The process lives', response: { 200: Type.Object({ status: Type.Literal('live') }) } }
+    schema: { tags: ['health'], summary: 'The process lives', response: { 200: Type.Object({ status: Type.Literal('live') }) } }
   }, async () => ({ status: 'live' as const }))
 
   const Readiness = Type.Object({ status: Type.Union([Type.Literal('ready'), Type.Literal('not ready')]), reasons: Type.Array(Type.String()) })
   app.get('/health/ready', {
-    schema: { summary: 'The service can do its work', response: { 200: Readiness, 503: Readiness } }
+    schema: { tags: ['health'], summary: 'The service can do its work', response: { 200: Readiness, 503: Readiness } }
   }, async (_request, reply) => {
     const reasons = notReady()
     return reasons.length === 0

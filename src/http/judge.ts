@@ -6,6 +6,7 @@ import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { VerificationKey } from '../keys/key-ring.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
+import { VerifyError } from '../verify/errors.ts'
 import type { Principal } from '../verify/principal.ts'
 import type { Demands, SignatureJudge } from '../verify/trusted-issuer.ts'
 import type { Verifier } from '../verify/verifier.ts'
@@ -45,7 +46,19 @@ export function judgeOf (request: FastifyRequest): SignatureJudge {
   }
 }
 
+/** @returns the bearer token of `request`; empty if there is none. Two headers are one too many: the API behind a proxy might read the other one. */
+export function bearerOf (request: FastifyRequest): string {
+  const headers = request.raw.rawHeaders.filter((text, place) => place % 2 === 0 && text.toLowerCase() === 'authorization')
+  if (headers.length > 1) throw new VerifyError('request_invalid', 'Send one Authorization header')
+  return bearerToken(request.headers.authorization)
+}
+
 /** Verifies the bearer token of `request`. Throws `VerifyError`. */
 export async function authenticate (request: FastifyRequest, verifier: Verifier, demands: Demands = {}): Promise<Principal> {
-  return await verifier.verify(bearerToken(request.headers.authorization), judgeOf(request), demands)
+  return await verifier.verify(bearerOf(request), judgeOf(request), demands)
+}
+
+/** Throws `audience_mismatch` unless a bot's token is meant for this service itself. */
+export function assertMeantForUs ({ kind, audience }: Principal, issuer: string): void {
+  if (kind === 'bot' && !audience.includes(issuer)) throw new VerifyError('audience_mismatch', `The token is not meant for ${issuer}: the bot needs it among its audiences`)
 }

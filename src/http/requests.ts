@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance } from 'fastify'
+import type { Metrics } from '../telemetry/metrics.ts'
 
 /** A request id that came with the request is kept, if it is one that can go into a log. */
 export function requestIdOf ({ headers }: { headers: Record<string, string | string[] | undefined> }): string {
@@ -13,13 +14,14 @@ export function requestIdOf ({ headers }: { headers: Record<string, string | str
 /** Paths that are asked so often that a line each would drown the log. */
 const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:\/|$)/
 
-export function followRequests (app: FastifyInstance): void {
+export function followRequests (app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onRequest', async (request, reply) => { void reply.header('x-request-id', request.id) })
   // An absent body is an empty one: then a field that is missing is reported by its name.
   app.addHook('preValidation', async request => { request.body ??= request.method === 'GET' || request.method === 'HEAD' ? undefined : {} })
   app.addHook('onResponse', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? ''
     const line = { method: request.method, path, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime) }
+    metrics.answered(request.routeOptions.url ?? 'none', request.method, reply.statusCode, reply.elapsedTime / 1000)
     if (QUIET.test(path)) request.log.debug(line, 'answered')
     else request.log.info(line, 'answered')
   })

@@ -1,4 +1,5 @@
 /** What verifiers and clients fetch once in a while: the JWKS and the server's metadata. */
+import { Type, type Static } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { RenderedJwks } from '../keys/jwks.ts'
 
@@ -9,7 +10,29 @@ export interface WellKnownParts {
   jwksMaxAgeSeconds: number
 }
 
-export const JWKS_PATH = '/.well-known/jwks.json'
+const Jwks = Type.Object({
+  keys: Type.Array(Type.Object({ kty: Type.String(), use: Type.String(), alg: Type.String(), kid: Type.String(), n: Type.String(), e: Type.String() }, { additionalProperties: false }))
+})
+
+const Words = Type.Array(Type.String())
+const Metadata = Type.Object({
+  issuer: Type.String(),
+  token_endpoint: Type.String(),
+  introspection_endpoint: Type.String(),
+  revocation_endpoint: Type.String(),
+  jwks_uri: Type.String(),
+  grant_types_supported: Words,
+  response_types_supported: Words,
+  token_endpoint_auth_methods_supported: Words,
+  introspection_endpoint_auth_methods_supported: Words,
+  revocation_endpoint_auth_methods_supported: Words,
+  subject_types_supported: Words,
+  id_token_signing_alg_values_supported: Words
+}, { additionalProperties: false })
+
+const AUTHENTICATION_METHODS = ['client_secret_basic', 'client_secret_post']
+
+const JWKS_PATH = '/.well-known/jwks.json'
 
 export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, parts) => {
   const { jwks, jwksMaxAgeSeconds: maxAge } = parts
@@ -23,23 +46,28 @@ export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, p
     return await reply.type(wantsPlainJson(request.headers.accept) ? 'application/json' : 'application/jwk-set+json').send(body)
   }
 
-  app.get(JWKS_PATH, { schema: { summary: 'Public keys of bot tokens (RFC 7517)' } }, sendJwks)
-  app.get('/api/v1/system/config/jwks', { schema: { summary: 'The same, at OpenMetadata\'s address' } }, sendJwks)
+  const jwksResponse = { 200: { description: 'Pending, signing and retired keys, the signing one first', content: { 'application/jwk-set+json': { schema: Jwks }, 'application/json': { schema: Jwks } } }, 304: { type: 'null', description: 'Nothing has changed' } }
+  app.get(JWKS_PATH, { schema: { tags: ['keys'], summary: 'Public keys of bot tokens (RFC 7517)', response: jwksResponse } }, sendJwks)
+  app.get('/api/v1/system/config/jwks', { schema: { tags: ['keys'], summary: 'The same, at OpenMetadata\'s address', response: jwksResponse } }, sendJwks)
 
   for (const path of ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']) {
-    app.get(path, { schema: { summary: 'Server metadata (RFC 8414)' } }, async (_request, reply) =>
+    app.get(path, { schema: { tags: ['keys'], summary: 'Server metadata (RFC 8414)', response: { 200: Metadata } } }, async (_request, reply) =>
       await reply.type('application/json').header('cache-control', `public, max-age=${maxAge}`).send(metadata))
   }
 }
 
-function metadataOf ({ issuer, publicUrl }: WellKnownParts): Record<string, unknown> {
+function metadataOf ({ issuer, publicUrl }: WellKnownParts): Static<typeof Metadata> {
   return {
     issuer,
     token_endpoint: `${publicUrl}/oauth/token`,
+    introspection_endpoint: `${publicUrl}/oauth/introspect`,
+    revocation_endpoint: `${publicUrl}/oauth/revoke`,
     jwks_uri: `${publicUrl}${JWKS_PATH}`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+    introspection_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+    revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256']
   }

@@ -47,7 +47,7 @@ export async function verifyInBody (app: FastifyInstance, token: string, demands
 }
 
 /** The table of contract 6.5, written down once more: the code under test must not be its own judge. */
-export function expectedAnswer (code: VerifyCode): { status: number, error: string | null } {
+function expectedAnswer (code: VerifyCode): { status: number, error: string | null } {
   switch (code) {
     case 'token_missing': return { status: 401, error: null }
     case 'request_invalid': return { status: 400, error: 'invalid_request' }

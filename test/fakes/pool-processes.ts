@@ -33,7 +33,7 @@ export interface Server {
   end: (signal: NodeJS.Signals) => Promise<Outcome & { milliseconds: number }>
 }
 
-export async function freePort (): Promise<number> {
+async function freePort (): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   const { port } = server.address() as AddressInfo

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { buildApp, openParts, type Parts } from '../../src/app.ts'
+import { buildApp } from '../../src/app.ts'
 import { draftBot, type BotDraft } from '../../src/bots/bot-draft.ts'
 import { newSecret } from '../../src/bots/secret.ts'
 import { readConfig } from '../../src/config.ts'
+import { openParts, type Parts } from '../../src/parts.ts'
+import { SYSTEM, type AuditDraft } from '../../src/telemetry/audit.ts'
 import { movableClock, type MovableClock } from './clock.ts'
 
 /** What a test gives to have things undone at its end: tap's `t`. */
@@ -32,11 +34,17 @@ export function temporaryFolder (t: Teardown): string {
   return folder
 }
 
+/** What a test's own change says of itself in the audit trail. */
+export const TEST_EVENT: AuditDraft = { ...SYSTEM, action: 'test', target: null }
+
 export const silentLog = pino({ level: 'silent' })
+
+/** Nothing looks at the database while a test moves the clock; a test of staleness sets its own. */
+const NEVER_STALE = { MINTMARK_MAX_STALENESS: '3650d' }
 
 export async function startService (t: Teardown, environment: Record<string, string> = {}, time = movableClock()): Promise<Service> {
   const folder = temporaryFolder(t)
-  const config = readConfig({ MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`, MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`, ...environment })
+  const config = readConfig({ MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`, MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`, ...NEVER_STALE, ...environment })
   const parts = await openParts(config, silentLog, time.clock)
   const app = await buildApp(parts, silentLog)
   t.teardown(async () => {
@@ -46,7 +54,7 @@ export async function startService (t: Teardown, environment: Record<string, str
 
   const bot: Service['bot'] = async (name, draft = {}) => {
     const { secret, stored } = newSecret(name, { now: time.clock() })
-    await parts.bots.create(draftBot(name, draft, config.audience, time.clock()), stored)
+    await parts.bots.create(draftBot(name, draft, config.audience, time.clock()), stored, { ...SYSTEM, action: 'bot.created', target: name })
     await parts.changes.catchUp()
     return { clientId: name, clientSecret: secret }
   }

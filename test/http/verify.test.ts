@@ -2,7 +2,7 @@
 import t from 'tap'
 import { ask, faultsOfRefusal, verifyInBody, verifyInHeader, type Answer } from '../fakes/pool-answers.ts'
 import { openToken } from '../fakes/pool-forge.ts'
-import { startService } from '../fakes/service.ts'
+import { startService, TEST_EVENT } from '../fakes/service.ts'
 
 const service = await startService(t)
 const { app } = service
@@ -106,13 +106,13 @@ await t.test('request ids', async t => {
 await t.test('a bot that is switched off, a key that is revoked', async t => {
   const client = await service.bot('short-lived')
   const mine = await service.token(client)
-  await service.parts.bots.update('short-lived', bot => ({ ...bot, enabled: false }))
+  await service.parts.bots.update('short-lived', bot => ({ ...bot, enabled: false }), TEST_EVENT)
   await service.parts.changes.catchUp()
   t.strictSame(faultsOfRefusal(await verifyInBody(app, mine), 'bot_disabled'), [])
-  await service.parts.bots.update('short-lived', bot => ({ ...bot, enabled: true }))
+  await service.parts.bots.update('short-lived', bot => ({ ...bot, enabled: true }), TEST_EVENT)
   await service.parts.changes.catchUp()
   t.equal((await verifyInBody(app, mine)).status, 200)
-  await service.parts.rotator.revoke(String(openToken(mine).header.kid), 'leaked')
+  await service.parts.rotator.revoke(String(openToken(mine).header.kid), 'leaked', TEST_EVENT)
   t.strictSame(faultsOfRefusal(await verifyInBody(app, mine), 'key_revoked'), [], 'not key_unknown')
   t.equal((await verifyInBody(app, await service.token(client))).status, 200, 'the next key signs')
 })
@@ -128,6 +128,6 @@ await t.test('a token lives until its exp, and no longer', async t => {
 async function secretOf (bot: string): Promise<string> {
   const { newSecret } = await import('../../src/bots/secret.ts')
   const { secret, stored } = newSecret(bot, { now: service.clock() })
-  await service.parts.secrets.add(stored)
+  await service.parts.secrets.add(stored, () => {}, TEST_EVENT)
   return secret
 }

@@ -3,7 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
 import t from 'tap'
 import { ask } from '../fakes/pool-answers.ts'
-import { startService } from '../fakes/service.ts'
+import { startService, TEST_EVENT } from '../fakes/service.ts'
 
 const PATHS = ['/.well-known/jwks.json', '/api/v1/system/config/jwks']
 
@@ -57,7 +57,7 @@ await t.test('304 while it is the same', async t => {
     t.match(answer.headers['cache-control'], /^public, max-age=/)
   }
   t.equal((await ask(service.app, { url, headers: { 'if-none-match': '"other"' } })).status, 200)
-  await service.parts.rotator.rotate({ kind: 'forced' })
+  await service.parts.rotator.rotate({ kind: 'forced' }, TEST_EVENT)
   const after = await ask(service.app, { url, headers: { 'if-none-match': etag } })
   t.equal(after.status, 200, 'a rotation changes it at once')
   t.equal((JSON.parse(after.text) as Jwks).keys.length, 3)
@@ -75,7 +75,7 @@ await t.test('it changes by the passing of time alone, and a revoked key leaves'
   service.advance(3600 + 60)
   t.notOk((await kids()).includes(first), 'a key whose last token is over is gone')
   await service.parts.rotator.settle()
-  await service.parts.rotator.revoke(second, 'lost')
+  await service.parts.rotator.revoke(second, 'lost', TEST_EVENT)
   t.notOk((await kids()).includes(second))
 })
 

@@ -1,0 +1,57 @@
+/** `POST /admin/bots/{name}/tokens`: a token to paste, for tools that cannot fetch one. Takes OpenMetadata's own words for its life. */
+import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
+import type { BotReader } from '../../bots/bot-registry.ts'
+import type { AuditTrail } from '../../telemetry/audit.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Mint } from '../../tokens/mint.ts'
+import { invalid, Problem } from '../problems.ts'
+import { Duration, Moment } from '../schemas.ts'
+import { ByName, readLife, type BotPolicy } from './bot-shapes.ts'
+import { assertMayTouch, findBot } from './bots.ts'
+import { byOf } from './guard.ts'
+
+export interface AdminTokenParts {
+  bots: BotReader
+  mint: Mint
+  audit: AuditTrail
+  policy: BotPolicy
+  metrics: Metrics
+}
+
+/** OpenMetadata's JWTTokenExpiry: an hour, or a number of days. */
+const LIVES: Record<string, string> = { OneHour: '1h', 1: '1d', 7: '7d', 30: '30d', 60: '60d', 90: '90d' }
+
+const TokenRequest = Type.Object({
+  expiry: Type.Optional(Type.String({ description: `OpenMetadata's words: ${Object.keys(LIVES).join(', ')} (days)`, examples: Object.keys(LIVES) })),
+  expiresIn: Type.Optional(Duration)
+}, { additionalProperties: false })
+
+export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = async (app, { bots, mint, audit, policy, metrics }) => {
+  app.post('/bots/:name/tokens', {
+    config: { needs: 'bots:write', action: 'token.issued', fails: ['not_found', 'conflict'] },
+    schema: {
+      summary: 'Make a token to paste; earlier ones stay valid',
+      params: ByName,
+      body: TokenRequest,
+      response: { 201: Type.Object({ token: Type.String(), tokenId: Type.String(), expiresAt: Moment }) }
+    }
+  }, async (request, reply) => {
+    const bot = await findBot(bots, request.params.name)
+    assertMayTouch(request, policy, bot)
+    const ttlSeconds = lifeOf(request.body, policy)
+    if (!bot.enabled) throw new Problem('conflict', 'The bot is switched off: enable it first')
+    const { token, tokenId, expiresAt } = await mint({ bot, scopes: bot.scopes, audiences: bot.audiences, ttlSeconds })
+    await audit.append([{ ...byOf(request), action: 'token.issued', target: bot.name, detail: { tokenId, expiresAt } }])
+    metrics.tokenIssued('admin')
+    return await reply.code(201).header('cache-control', 'no-store').send({ token, tokenId, expiresAt: expiresAt.toISOString() })
+  })
+}
+
+function lifeOf ({ expiry, expiresIn }: Static<typeof TokenRequest>, policy: BotPolicy): number {
+  if ((expiry === undefined) === (expiresIn === undefined)) throw invalid('expiry', 'or expiresIn: send one of them')
+  if (expiresIn !== undefined) return readLife('expiresIn', expiresIn, policy)
+  if (expiry === 'Unlimited') throw invalid('expiry', 'Unlimited does not exist here: no token lives for ever. Let the pipeline fetch its tokens (POST /oauth/token), or take at most 90 days')
+  const life = LIVES[expiry ?? '']
+  if (life === undefined) throw invalid('expiry', `takes ${Object.keys(LIVES).join(', ')}`)
+  return readLife('expiry', life, policy)
+}

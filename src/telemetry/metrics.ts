@@ -1,0 +1,87 @@
+/** What the service counts and measures, in Prometheus' form. No label has values that a stranger could choose. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+export interface Metrics {
+  tokenIssued: (grant: 'client_credentials' | 'token_exchange' | 'admin') => void
+  /** @param error of the closed list of OAuth errors */
+  tokenRefused: (error: string) => void
+  /** @param code of the closed list of failures, or `ok` */
+  verified: (kind: 'bot' | 'user' | 'unknown', code: string) => void
+  revoked: (what: 'key' | 'bot' | 'token') => void
+  /** @param pool as the settings name it */
+  jwksFetched: (pool: string, outcome: 'ok' | 'failed') => void
+  /** @param route as it was registered, not as it was asked for */
+  answered: (route: string, method: string, status: number, seconds: number) => void
+  databaseAnswered: (work: 'read' | 'write', seconds: number, failed: boolean) => void
+  contentType: string
+  render: () => Promise<string>
+}
+
+/** Read when Prometheus asks. Seconds are since the epoch. */
+export interface Gauges {
+  keysByState: () => Record<string, number>
+  signingKeyAgeSeconds: () => number
+  nextRotationAtSeconds: () => number
+  revocations: () => { tokens: number, bots: number, disabled: number }
+  databaseSeenAgoSeconds: () => number
+}
+
+const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+
+export function createMetrics (gauges: Gauges): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const issued = new Counter({ registers, name: 'mintmark_tokens_issued_total', help: 'Tokens minted, by grant', labelNames: ['grant'] })
+  const refused = new Counter({ registers, name: 'mintmark_token_requests_refused_total', help: 'Token requests refused, by OAuth error', labelNames: ['error'] })
+  const verifications = new Counter({ registers, name: 'mintmark_verifications_total', help: 'Tokens judged, by whom they speak for and outcome', labelNames: ['kind', 'code'] })
+  const revoked = new Counter({ registers, name: 'mintmark_revocations_total', help: 'Keys, tokens and bots\' tokens taken back by this process', labelNames: ['what'] })
+  const fetches = new Counter({ registers, name: 'mintmark_jwks_fetches_total', help: 'Fetches of user pools\' keys', labelNames: ['pool', 'outcome'] })
+  const requests = new Histogram({ registers, name: 'mintmark_http_request_duration_seconds', help: 'From request to answer', labelNames: ['route', 'method', 'status'], buckets: LATENCY_BUCKETS })
+  const database = new Histogram({ registers, name: 'mintmark_database_duration_seconds', help: 'Reads, and writes with their wait for the lock', labelNames: ['work'], buckets: LATENCY_BUCKETS })
+  const failures = new Counter({ registers, name: 'mintmark_database_failures_total', help: 'Reads and writes that the database refused or did not answer', labelNames: ['work'] })
+  for (const work of ['read', 'write']) failures.inc({ work }, 0)
+  addGauges(registers, gauges)
+
+  return {
+    tokenIssued: grant => { issued.inc({ grant }) },
+    tokenRefused: error => { refused.inc({ error }) },
+    verified: (kind, code) => { verifications.inc({ kind, code }) },
+    revoked: what => { revoked.inc({ what }) },
+    jwksFetched: (pool, outcome) => { fetches.inc({ pool, outcome }) },
+    answered: (route, method, status, seconds) => { requests.observe({ route, method, status }, seconds) },
+    databaseAnswered (work, seconds, failed) {
+      database.observe({ work }, seconds)
+      if (failed) failures.inc({ work })
+    },
+    contentType: registry.contentType,
+    render: async () => await registry.metrics()
+  }
+}
+
+function addGauges (registers: Registry[], gauges: Gauges): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    const made = new Gauge({ registers, name, help, collect: () => { made.set(read()) } })
+  }
+  gauge('mintmark_signing_key_age_seconds', 'How long the signing key has signed', gauges.signingKeyAgeSeconds)
+  gauge('mintmark_next_rotation_timestamp_seconds', 'When the next key is to sign', gauges.nextRotationAtSeconds)
+  gauge('mintmark_database_seen_seconds_ago', 'Since the database last answered', gauges.databaseSeenAgoSeconds)
+
+  const keys = new Gauge({
+    registers,
+    name: 'mintmark_keys',
+    help: 'Keys of the ring, by state',
+    labelNames: ['state'],
+    collect () {
+      for (const [state, count] of Object.entries(gauges.keysByState())) keys.set({ state }, count)
+    }
+  })
+  const held = new Gauge({
+    registers,
+    name: 'mintmark_revocations_held',
+    help: 'Revocations in memory: single tokens, bots with a cutoff, bots switched off',
+    labelNames: ['what'],
+    collect () { for (const [what, count] of Object.entries(gauges.revocations())) held.set({ what }, count) }
+  })
+}
