@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { addBotCommands } from './cli/bots.ts'
+import { addDoctorCommand } from './cli/doctor.ts'
 import { addKeyCommands } from './cli/keys.ts'
 import { Failed } from './cli/output.ts'
 import { addVerifyCommand } from './cli/verify.ts'
@@ -10,8 +10,7 @@ import { configFromProcess, SettingsError } from './config.ts'
 import { MasterKeyError } from './keys/local-vault.ts'
 import { serve } from './main.ts'
 import { StoreUnavailable } from './store/database.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+import { version } from './version.ts'
 
 /** How the reader calls this program: in a checkout by npm, else by its name. */
 const command = import.meta.url.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
@@ -26,6 +25,7 @@ program.command('serve').description('run the service').helpOption('--help').act
 addBotCommands(program, command)
 addKeyCommands(program)
 addVerifyCommand(program)
+addDoctorCommand(program)
 exitOverrideAll(program)
 
 try {

@@ -1,13 +1,15 @@
 /** `mintmark bot …` and `mintmark secret …`. */
 import type { Command } from 'commander'
-import type { Parts } from '../app.ts'
-import type { Bot } from '../bots/bot.ts'
+import type { Bot, StoredSecret } from '../bots/bot.ts'
 import { draftBot } from '../bots/bot-draft.ts'
 import { newSecret } from '../bots/secret.ts'
 import { formatDuration } from '../duration.ts'
-import { showBot, showSecret } from '../http/admin-bots.ts'
+import { showBot, showSecret } from '../http/admin/bot-shapes.ts'
+import { cutoffAt } from '../keys/signing-key.ts'
+import type { Parts } from '../parts.ts'
+import type { AuditDraft } from '../telemetry/audit.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
-import { botName, collect, duration, Failed, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { botName, byCli, collect, duration, Failed, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
 
 interface CreateOptions extends OutputOptions {
   role?: string[]
@@ -48,11 +50,20 @@ export function addBotCommands (program: Command, command: string): void {
   for (const [verb, enabled] of [['enable', true], ['disable', false]] as const) {
     const effect = enabled ? 'let its tokens in again' : 'refuse its tokens, and mint none'
     subcommand(bot, verb, effect).argument('<name>', 'its name', botName).action(async (name: string, options: OutputOptions) => {
-      const shown = await withParts(async ({ bots, clock, config }) =>
-        showBot(found(await bots.update(name, each => ({ ...each, enabled, updatedAt: clock() })), name), config))
+      const shown = await withParts(async ({ bots, clock, config }) => {
+        const outcome = await bots.update(name, each => ({ ...each, enabled, updatedAt: clock() }), { ...byCli(), action: 'bot.updated', target: name, detail: { enabled } })
+        return showBot(found('done' in outcome ? outcome.done : null, name), config)
+      })
       print(options, shown, `${name} is ${verb}d`)
     })
   }
+
+  subcommand(bot, 'delete', 'end a bot, its secrets and its tokens').argument('<name>', 'its name', botName).action(async (name: string, options: OutputOptions) => {
+    await withParts(async ({ bots, ring, clock }) => {
+      if (!await bots.remove(name, anyone, cutoffAt(ring.all(), clock()), { ...byCli(), action: 'bot.deleted', target: name })) throw noSuchBot(name)
+    })
+    print(options, { name }, `${name} is deleted; its tokens are refused`)
+  })
 
   addSecretCommands(program)
 }
@@ -71,7 +82,7 @@ function addSecretCommands (program: Command): void {
           ...(options.expiresIn !== undefined && { expiresInSeconds: options.expiresIn }),
           ...(options.description !== undefined && { description: options.description })
         })
-        if (!await secrets.add(made.stored)) throw noSuchBot(name)
+        if (!await secrets.add(made.stored, anyone, secretCreated(name, made.stored))) throw noSuchBot(name)
         return made
       })
       const { lastUsedAt: _, ...rest } = showSecret(stored)
@@ -90,11 +101,14 @@ function addSecretCommands (program: Command): void {
   subcommand(secret, 'revoke', 'end a secret at once').argument('<name>', 'name of the bot', botName).argument('<id>', 'id of the secret')
     .action(async (name: string, id: string, options: OutputOptions) => {
       await withParts(async ({ secrets }) => {
-        if (!await secrets.remove(name, id)) throw new Failed(`${name} has no secret of id ${id}; "secret list ${name}" shows those that it has`)
+        if (!await secrets.remove(name, id, anyone, { ...byCli(), action: 'secret.revoked', target: name, detail: { id } })) throw new Failed(`${name} has no secret of id ${id}; "secret list ${name}" shows those that it has`)
       })
       print(options, { id }, `secret ${id} is revoked; tokens that were fetched with it live on until they expire`)
     })
 }
+
+/** Whoever reaches the database may act on any bot. */
+const anyone = (): void => {}
 
 async function createBot (parts: Parts, name: string, options: CreateOptions, command: string): Promise<void> {
   const { config, bots, clock } = parts
@@ -103,18 +117,24 @@ async function createBot (parts: Parts, name: string, options: CreateOptions, co
   }
   const bot = draftBot(name, {
     roles: options.role ?? [],
-    scopes: [...options.scope ?? [], ...(options.admin ? [ADMIN_SCOPE] : [])],
-    audiences: [...options.audience ?? config.audience, ...(options.admin ? [config.issuer] : [])],
+    scopes: [...new Set([...options.scope ?? [], ...(options.admin ? [ADMIN_SCOPE] : [])])],
+    audiences: [...new Set([...options.audience ?? config.audience, ...(options.admin ? [config.issuer] : [])])],
     tokenTtlSeconds: options.ttl ?? null
   }, config.audience, clock())
   const first = options.secret ? newSecret(name, { now: clock() }) : undefined
-  if (!await bots.create(bot, first?.stored)) throw new Failed(`there is a bot named ${name} already`)
+  const { name: _, createdAt: __, updatedAt: ___, ...detail } = bot
+  const outcome = await bots.create(bot, first?.stored ?? null, { ...byCli(), action: 'bot.created', target: name, detail: { ...detail, secret: first?.stored.id ?? null } })
+  if (outcome !== 'created') throw new Failed(`there is a bot named ${name} already`)
 
   const shown = showBot(bot, config)
   const help = first
     ? [`clientId      ${name}`, `clientSecret  ${first.secret}   (not shown again)`, '', 'Fetch a token:', `  curl -u ${name}:${first.secret} -d grant_type=client_credentials ${config.publicUrl}/oauth/token`]
     : [`Give it a secret:  ${command} secret create ${name}`]
   print(options, first ? { ...shown, clientSecret: first.secret } : shown, [describeBot(shown), '', ...help].join('\n'))
+}
+
+function secretCreated (bot: string, { id, expiresAt, description }: StoredSecret): AuditDraft {
+  return { ...byCli(), action: 'secret.created', target: bot, detail: { id, expiresAt, description } }
 }
 
 async function allBots ({ bots }: Parts): Promise<Bot[]> {

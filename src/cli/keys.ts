@@ -1,8 +1,8 @@
 /** `mintmark key …`. A running server obeys within two seconds. */
 import type { Command } from 'commander'
-import { listKeys, showKey } from '../http/admin-keys.ts'
+import { listKeys, showKey } from '../http/admin/keys.ts'
 import type { RotationWish } from '../keys/rotator.ts'
-import { Failed, print, reason, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { byCli, Failed, print, reason, subcommand, table, withParts, type OutputOptions } from './output.ts'
 
 interface RotateOptions extends OutputOptions {
   force?: true
@@ -24,7 +24,8 @@ export function addKeyCommands (program: Command): void {
     .option('--emergency', 'from now, and revoke the key that signed until now with every token of it')
     .option('--reason <text>', 'why; required with --emergency', reason)
   rotate.action(async (options: RotateOptions) => {
-    const rotation = await withParts(async ({ rotator }) => await rotator.rotate(wishOf(options, rotate)))
+    const wish = wishOf(options, rotate)
+    const rotation = await withParts(async ({ rotator }) => await rotator.rotate(wish, byCli()))
     const shape = { ...rotation, effectiveAt: rotation.effectiveAt.toISOString() }
     print(options, shape, table([['effective at', shape.effectiveAt], ['signing', shape.signing], ['next', shape.next]]))
   })
@@ -35,7 +36,7 @@ export function addKeyCommands (program: Command): void {
     .requiredOption('--reason <text>', 'why', reason)
     .action(async (kid: string, options: OutputOptions & { reason: string }) => {
       const shown = await withParts(async ({ rotator, clock }) => {
-        const revoked = await rotator.revoke(kid, options.reason)
+        const revoked = await rotator.revoke(kid, options.reason, byCli())
         if (!revoked) throw new Failed(`there is no key ${kid}; "key list --all" shows those that there are`)
         return showKey(revoked, clock())
       })

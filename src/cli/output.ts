@@ -1,10 +1,17 @@
 /** What the commands share: how they open the parts, and how they say what came of it. */
+import { userInfo } from 'node:os'
 import { InvalidArgumentError, type Command } from 'commander'
-import { openParts, type Parts } from '../app.ts'
 import { BOT_NAME_PATTERN, SCOPE_PATTERN } from '../bots/bot.ts'
 import { configFromProcess } from '../config.ts'
 import { DURATION_FORM, parseDuration } from '../duration.ts'
+import { openParts, type Parts } from '../parts.ts'
+import type { By } from '../telemetry/audit.ts'
 import { createLog } from '../telemetry/log.ts'
+
+/** Who acts, for the audit trail: whoever is logged in here. */
+export function byCli (): By {
+  return { actor: { kind: 'cli', name: userInfo().username } }
+}
 
 /** The command could not do what was asked; `message` says why. */
 export class Failed extends Error {}

@@ -1,0 +1,113 @@
+/** `mintmark doctor`: looks at what an operator would look at, and says what to mend. */
+import { existsSync, statSync } from 'node:fs'
+import type { Command } from 'commander'
+import { configFromProcess, SettingsError, type Config } from '../config.ts'
+import { formatDuration } from '../duration.ts'
+import { pendingKeysAt } from '../keys/signing-key.ts'
+import { isLoopback } from '../settings.ts'
+import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
+import { createLog } from '../telemetry/log.ts'
+import { ADMIN_SCOPE } from '../verify/admins.ts'
+import { print, subcommand, table, type OutputOptions } from './output.ts'
+
+export interface Finding {
+  check: string
+  outcome: 'ok' | 'warning' | 'failed'
+  found: string
+  advice?: string
+}
+
+const MARKS = { ok: 'ok', warning: 'WARN', failed: 'FAIL' } as const
+
+export function addDoctorCommand (program: Command): void {
+  subcommand(program, 'doctor', 'check settings, database, keys, clock and user pools; exit 1 if something fails')
+    .action(async (options: OutputOptions) => {
+      const findings = await examine()
+      const healthy = findings.every(({ outcome }) => outcome !== 'failed')
+      const rows = findings.map(({ check, outcome, found, advice }) => [MARKS[outcome], check, advice === undefined ? found : `${found} → ${advice}`])
+      print(options, { healthy, findings }, table(rows))
+      if (!healthy) process.exitCode = 1
+    })
+}
+
+async function examine (): Promise<Finding[]> {
+  let config: Config
+  try {
+    config = configFromProcess()
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    return error.faults.map(fault => failed('settings', fault, 'correct it in the environment or in .env'))
+  }
+  const findings = [ok('settings', 'all can be read'), ...config.warnings.map(warning => warn('settings', warning, 'see .env.example')), ...aboutSettings(config), ...aboutMasterKey(config)]
+  return [...findings, ...await aboutDatabase(config), ...await Promise.all((config.cognito?.pools ?? []).map(aboutPool))]
+}
+
+function * aboutSettings ({ maxTokenTtlSeconds, publicUrl, cognito, adminGroups, adminPrincipals }: Config): Generator<Finding> {
+  if (maxTokenTtlSeconds > 7 * 86_400) yield warn('token life', `tokens may live ${formatDuration(maxTokenTtlSeconds)}`, 'a stolen one is good for as long: lower MINTMARK_MAX_TOKEN_TTL, unless tools need pasted tokens')
+  if (publicUrl.startsWith('http:') && !isLoopback(publicUrl)) yield warn('transport', `others reach it by ${publicUrl}`, 'plain http is for this machine and private networks only')
+  if (!cognito) yield ok('user pool', 'none: only bots are known')
+  if (!cognito && (adminGroups.length > 0 || adminPrincipals.length > 0)) yield warn('admins', 'admin groups or principals are set, but no user pool', 'set AUTHENTICATION_PROVIDER=aws-cognito, or they mean nobody')
+}
+
+function * aboutMasterKey ({ masterKey }: Config): Generator<Finding> {
+  if (!('file' in masterKey)) yield ok('master key', 'given by setting')
+  else if (!existsSync(masterKey.file)) yield warn('master key', `${masterKey.file} is not there`, 'it is made at the first start; beside an existing database it must be put back')
+  else if ((statSync(masterKey.file).mode & 0o077) !== 0) yield failed('master key', `${masterKey.file} can be read by others`, `chmod 600 ${masterKey.file}`)
+  else yield ok('master key', `${masterKey.file}, readable by its owner only: back it up apart from the database`)
+}
+
+async function aboutDatabase (config: Config): Promise<Finding[]> {
+  try {
+    const parts = await openParts(config, createLog('silent', process.stderr))
+    try {
+      return [ok('database', `${config.databaseUrl} answers, and the master key opens its keys`), ...await aboutParts(parts)]
+    } finally {
+      await parts.close()
+    }
+  } catch (error) {
+    return [failed('database', (error as Error).message, 'see MINTMARK_DATABASE_URL and MINTMARK_MASTER_KEY')]
+  }
+}
+
+async function aboutParts (parts: Parts): Promise<Finding[]> {
+  const { ring, clock, config, bots } = parts
+  const next = pendingKeysAt(ring.all(), clock())[0]
+  const known = await bots.list({ limit: 200 })
+  const anyAdmin = config.adminGroups.length > 0 || config.adminPrincipals.length > 0 || known.some(bot => bot.scopes.includes(ADMIN_SCOPE))
+  const strayAdmins = known.filter(bot => bot.scopes.includes(ADMIN_SCOPE) && !bot.audiences.includes(config.issuer)).map(bot => bot.name)
+  return [
+    ...reasonsNotReady(parts).map(reason => failed('keys', reason, 'look at "key list"')),
+    ok('keys', `${ring.signing()?.kid ?? 'none'} signs until ${next?.signsFrom.toISOString() ?? 'further notice'}`),
+    aboutClock(ring.all().map(key => key.publishedAt), clock()),
+    anyAdmin ? ok('admins', 'there are some') : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS'),
+    ...(strayAdmins.length > 0 ? [warn('admins', `${strayAdmins.join(', ')}: scope admin, but our issuer ${config.issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences')] : [])
+  ]
+}
+
+/** A clock that was set back shows in keys that were published in the future. */
+function aboutClock (publishedAt: readonly Date[], now: Date): Finding {
+  return publishedAt.some(date => date > now)
+    ? failed('clock', `keys were published later than now, ${now.toISOString()}`, 'the clock of this machine has been set back: set it by NTP')
+    : ok('clock', now.toISOString())
+}
+
+async function aboutPool ({ authority, jwksUri }: { authority: string, jwksUri: string }): Promise<Finding> {
+  try {
+    const response = await fetch(jwksUri, { signal: AbortSignal.timeout(4_000), redirect: 'error' })
+    if (!response.ok) return failed('user pool', `${jwksUri} answers ${response.status}`, 'compare AUTHENTICATION_AUTHORITY with the pool id and its region')
+    const behind = clockDifferenceSeconds(response.headers.get('date'))
+    if (Math.abs(behind) > 5) return warn('clock', `it differs from that of ${authority} by ${behind} s`, 'set it by NTP')
+    return ok('user pool', `${authority} can be reached`)
+  } catch (error) {
+    return failed('user pool', `${jwksUri} cannot be reached: ${(error as Error).message}`, 'try it with curl from this machine: DNS, proxy, firewall, certificate')
+  }
+}
+
+function clockDifferenceSeconds (date: string | null): number {
+  const theirs = Date.parse(date ?? '')
+  return Number.isNaN(theirs) ? 0 : Math.round((Date.now() - theirs) / 1000)
+}
+
+const ok = (check: string, found: string): Finding => ({ check, outcome: 'ok', found })
+const warn = (check: string, found: string, advice: string): Finding => ({ check, outcome: 'warning', found, advice })
+const failed = (check: string, found: string, advice: string): Finding => ({ check, outcome: 'failed', found, advice })
