@@ -22,7 +22,8 @@ await t.test('the settings table and .env.example derive from the settings', asy
 
 await t.test('what the documentation names is there', async t => {
   const decisions = readdirSync(DECISIONS)
-  const pages = [README, new URL('../keys/README.md', import.meta.url), ...decisions.map(name => new URL(name, DECISIONS))]
+  const others = ['keys/README.md', 'docs/proxies.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+  const pages = [README, ...others.map(page => new URL(`../${page}`, import.meta.url)), ...decisions.map(name => new URL(name, DECISIONS))]
   for (const page of pages) {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
     for (const link of new Set(links)) t.ok(existsSync(new URL(link, page)), `${page.pathname}: ${link}`)

@@ -1,0 +1,141 @@
+/** The house's import rules (house-style.md): who may know whom, where packages live, and what a folder may not be called. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+
+const SRC = new URL('../src/', import.meta.url).pathname
+
+/**
+ * A room is a folder of src/, or a file beside them. Downwards only; anything may import from its own room.
+ * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
+ */
+const MAY_IMPORT: Record<string, string[]> = {
+  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/keys', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit'],
+  main: ['app', 'parts', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
+  app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
+  parts: ['type config', 'settings', 'store', 'telemetry/metrics', 'type telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots'],
+  index: ['plugin/plugin', 'type plugin/options', 'type verify/errors', 'type verify/principal'],
+  'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'type keys', 'keys/signing-key', 'bots', 'duration', 'type telemetry'],
+  'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type telemetry'],
+  http: ['verify', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
+  plugin: ['verify'],
+  verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key'],
+  tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],
+  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type telemetry/audit'],
+  'store/migrations': [],
+  config: ['settings', 'duration'],
+  settings: ['duration'],
+  telemetry: [],
+  keys: ['telemetry/audit'],
+  bots: ['type telemetry/audit'],
+  duration: [],
+  version: []
+}
+
+/** Packages that have a home: a change of library touches one place. */
+const HOMES: Array<[name: RegExp, homes: string[]]> = [
+  [/^jose$/, ['keys/local-vault', 'verify/jose-judge']],
+  [/^aws-jwt-verify$/, ['verify/cognito-tokens']],
+  [/^@fastify\/jwt$/, ['http/judge']],
+  [/^fastify-plugin$/, ['plugin']],
+  [/^fastify$/, ['http', 'plugin', 'app']],
+  [/^@fastify\/.+$/, ['http']],
+  [/^ajv(-.+)?$/, ['http/requests']],
+  [/^kysely$/, ['store']],
+  [/^node:sqlite$/, ['store/sqlite']],
+  [/^(pino|pino-.+)$/, ['telemetry/log']],
+  [/^prom-client$/, ['telemetry/metrics']],
+  [/^close-with-grace$/, ['main']],
+  [/^commander$/, ['cli']]
+]
+
+/** Dependencies that no file of src imports. */
+const NEVER_IMPORTED: Record<string, string> = {
+  typebox: 'a peer of @fastify/type-provider-typebox, which hands its Type on to us'
+}
+
+interface Import { from: string, to: string, isTypeOnly: boolean }
+
+const files = globSync('**/*.ts', { cwd: SRC }).map(file => file.replace(/\.ts$/, '')).sort()
+const textOf = (file: string): string => readFileSync(join(SRC, `${file}.ts`), 'utf8')
+const roomOf = (file: string): string => dirname(file) === '.' ? file : dirname(file)
+const isWithin = (file: string, places: string[]): boolean => places.some(place => file === place || file.startsWith(`${place}/`))
+const packageOf = (specifier: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
+
+/** `export … from` and `import()` count too. */
+const specifiersIn = (text: string): Set<string> => new Set(ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName))
+const withoutTypes = (text: string): string => ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true } }).outputText
+
+const imports: Import[] = files.flatMap(from => {
+  const values = specifiersIn(withoutTypes(textOf(from)))
+  return [...specifiersIn(textOf(from))].map(specifier => ({
+    from,
+    to: specifier.startsWith('.') ? normalize(join(dirname(from), specifier)).replace(/\.ts$/, '') : specifier,
+    isTypeOnly: !values.has(specifier)
+  }))
+})
+const ours = imports.filter(({ to }) => files.includes(to))
+const theirs = imports.filter(({ to }) => !files.includes(to))
+const shown = (broken: Import[]): string[] => broken.map(({ from, to, isTypeOnly }) => `${from} imports ${isTypeOnly ? 'type ' : ''}${to}`)
+const { dependencies } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { dependencies: Record<string, string> }
+
+await t.test('every import is a file of src, or a package that package.json names', async t => {
+  t.ok(ours.length > 100, 'the imports were found')
+  t.same(shown(theirs.filter(({ to }) => !to.startsWith('node:') && !Object.hasOwn(dependencies, packageOf(to)))), [])
+})
+
+await t.test('every package that package.json names is imported, or it is said why not', async t => {
+  const imported = new Set(theirs.map(({ to }) => packageOf(to)))
+  t.same(Object.keys(dependencies).filter(name => !imported.has(name)), Object.keys(NEVER_IMPORTED))
+})
+
+await t.test('every room of the house has a row in the table, and every row a room', async t => {
+  t.same([...new Set(files.map(roomOf))].sort(), Object.keys(MAY_IMPORT).sort())
+})
+
+/** In the words of the table: by file and by room. */
+const wordsFor = ({ to, isTypeOnly }: Import): string[] => [to, roomOf(to)].map(place => isTypeOnly ? `type ${place}` : place)
+
+await t.test('rooms import downwards only', async t => {
+  const isInRow = (each: Import): boolean => wordsFor(each).some(words => MAY_IMPORT[roomOf(each.from)]?.includes(words))
+  const isAllowed = (each: Import): boolean => roomOf(each.from) === roomOf(each.to) || isInRow(each) || isInRow({ ...each, isTypeOnly: false })
+  t.same(shown(ours.filter(each => !isAllowed(each))), [])
+})
+
+await t.test('no row allows more than the house needs', async t => {
+  const unused = Object.entries(MAY_IMPORT).flatMap(([room, row]) => row
+    .filter(words => !ours.some(each => roomOf(each.from) === room && roomOf(each.to) !== room && wordsFor(each).includes(words)))
+    .map(words => `${room} may import ${words}`))
+  t.same(unused, [])
+})
+
+await t.test('no file imports itself by a detour', async t => {
+  const onTheWay: string[] = []
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (file: string): void => {
+    if (onTheWay.includes(file)) cycles.push([...onTheWay.slice(onTheWay.indexOf(file)), file].join(' → '))
+    if (onTheWay.includes(file) || done.has(file)) return
+    onTheWay.push(file)
+    for (const { to } of ours.filter(({ from }) => from === file)) visit(to)
+    onTheWay.pop()
+    done.add(file)
+  }
+  files.forEach(visit)
+  t.same(cycles, [])
+})
+
+await t.test('packages stay at home', async t => {
+  const isHome = ({ from, to }: Import): boolean => HOMES.every(([name, homes]) => !name.test(packageOf(to)) || isWithin(from, homes))
+  t.same(shown(theirs.filter(each => !isHome(each))), [])
+})
+
+await t.test('only config.ts reads the environment', async t => {
+  t.same(files.filter(file => /process\s*\??\.\s*env|process\[|\{[^}]*\benv\b[^}]*\} (?:= process|from 'node:process')/.test(textOf(file).replaceAll(/^\s*(?:\/\*)?\*.*$|\/\/ .*$/gm, ''))), ['config'])
+})
+
+await t.test('there is one index.ts, and no junk drawer', async t => {
+  t.same(files.filter(file => /(?:^|\/)index$/.test(file)), ['index'])
+  t.same(files.filter(file => /(?:^|\/)(?:utils?|helpers?|common|shared|misc|services|managers)(?:\/|$)/.test(file)), [])
+})
