@@ -3,6 +3,8 @@ import type { SigningKey } from './signing-key.ts'
 
 export type RingChange = (ring: readonly SigningKey[]) => readonly SigningKey[]
 
+export type RingEvents = (before: readonly SigningKey[], after: readonly SigningKey[]) => readonly AuditDraft[]
+
 /** Where the ring is kept. Implementations throw `StoreUnavailable` when it cannot be reached or written. */
 export interface KeyStore {
   /** Every key that there ever was, the oldest first. */
@@ -13,5 +15,5 @@ export interface KeyStore {
    * @param eventsOf what to write to the audit trail with it
    * @returns the ring as it is afterwards
    */
-  update: (change: RingChange, eventsOf?: (before: readonly SigningKey[], after: readonly SigningKey[]) => readonly AuditDraft[]) => Promise<readonly SigningKey[]>
+  update: (change: RingChange, eventsOf?: RingEvents) => Promise<readonly SigningKey[]>
 }

@@ -23,6 +23,10 @@ export class MasterKeyError extends Error {
 }
 
 export interface LocalVault extends KeyVault {
+  /** Takes in a private half that was made elsewhere. @returns it as it may be kept */
+  seal: (kid: string, privateKey: KeyObject) => string
+  /** Seals the private half anew, with the first master key; an erased one stays erased. Throws {@link MasterKeyError}. */
+  reseal: (key: SigningKey) => SigningKey
   /** Throws {@link MasterKeyError} unless every private half in `ring` opens. */
   assertOpens: (ring: readonly SigningKey[]) => void
 }
@@ -56,6 +60,15 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
 
     async sign (key, input) {
       return await signAsync('sha256', input, privateKeyOf(key))
+    },
+
+    seal (kid, privateKey) {
+      return seal(privateKey.export({ format: 'der', type: 'pkcs8' }), kid, masterKeys[0])
+    },
+
+    reseal (key) {
+      if (key.sealedPrivateKey === null) return key
+      return { ...key, sealedPrivateKey: seal(open(key.sealedPrivateKey, key.kid, masterKeys), key.kid, masterKeys[0]) }
     },
 
     assertOpens (ring) {

@@ -84,6 +84,17 @@ export function revoke (ring: readonly SigningKey[], kid: string, reason: string
   return linked(revoked, lineAt(ring, now).filter(other => other !== kid))
 }
 
+/** Puts a key that was made elsewhere into the line as the one that signs next, as soon as verifiers can hold it. */
+export function enlist (ring: readonly SigningKey[], key: NewKey, policy: RotationPolicy, now: Date): readonly SigningKey[] {
+  const signing = signingKeyAt(ring, now)
+  const waiting = pendingKeysAt(ring, now)
+  const due = waiting[0]?.signsFrom ?? (signing ? turnAfter(signing, now, policy) : now)
+  const newest = published(key, due, policy, now)
+  const turns = turnsOf(signing, [newest, ...waiting], policy, now)
+  const line = [...(signing ? [signing.kid] : []), ...turns.map(turn => turn.kid)]
+  return linked(withTurns([...ring, newest], turns), line)
+}
+
 /** When the plan will next have something to do, if nobody interferes. */
 export function nextPlanAt (ring: readonly SigningKey[], policy: RotationPolicy, now: Date): Date | null {
   const moments = [
@@ -180,7 +191,11 @@ function apply (ring: readonly SigningKey[], step: Exclude<Step, { do: 'publish'
 }
 
 function publish (ring: readonly SigningKey[], key: NewKey, signsFrom: Date, policy: RotationPolicy, now: Date): readonly SigningKey[] {
-  const published: SigningKey = {
+  return linked([...ring, published(key, signsFrom, policy, now)], [...lineAt(ring, now), key.kid])
+}
+
+function published (key: NewKey, signsFrom: Date, policy: RotationPolicy, now: Date): SigningKey {
+  return {
     ...key,
     issuers: [policy.issuer],
     publishedAt: now,
@@ -190,13 +205,14 @@ function publish (ring: readonly SigningKey[], key: NewKey, signsFrom: Date, pol
     revokedAt: null,
     revokedReason: null
   }
-  return linked([...ring, published], [...lineAt(ring, now), key.kid])
 }
 
 function schedule (ring: readonly SigningKey[], turns: readonly Turn[], now: Date): readonly SigningKey[] {
-  const line = lineAt(ring, now)
-  const scheduled = turns.reduce((keys, { kid, signsFrom }) => replace(keys, kid, key => ({ ...key, signsFrom })), ring)
-  return linked(scheduled, line)
+  return linked(withTurns(ring, turns), lineAt(ring, now))
+}
+
+function withTurns (ring: readonly SigningKey[], turns: readonly Turn[]): readonly SigningKey[] {
+  return turns.reduce((keys, { kid, signsFrom }) => replace(keys, kid, key => ({ ...key, signsFrom })), ring)
 }
 
 /** The kids of the key that signs and of those that wait, in their order. */

@@ -2,11 +2,11 @@
  * Carries the rotation plan out: makes keys, writes the ring, and wakes when the plan has something to do.
  * It decides nothing: see rotation-plan.ts. Losing a race to another process is no error, the plan is made anew.
  */
-import type { KeyRing } from './key-ring.ts'
 import { SYSTEM, type AuditDraft, type By } from '../telemetry/audit.ts'
+import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
 import type { KeyVault } from './key-vault.ts'
-import { needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
+import { enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
 import { pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
 
 /** Kids as they are right after the call; `effectiveAt` is when the rotation takes hold. */
@@ -25,12 +25,21 @@ export interface Rotator {
   rotate: (wish: RotationWish, by: By) => Promise<Rotation>
   /** @returns the key as it is afterwards, `null` if there is none of that kid */
   revoke: (kid: string, reason: string, by: By) => Promise<SigningKey | null>
+  /** Lets a key that was made elsewhere sign next. @returns `null`, and changes nothing, if the ring has its kid */
+  enlist: (key: NewKey, by: By) => Promise<SigningKey | null>
+  /** What the calls would answer, and nothing changes. */
+  preview: {
+    rotate: (wish: RotationWish) => Promise<Rotation & { revokes: string | null }>
+    revoke: (kid: string, reason: string) => Promise<SigningKey | null>
+    enlist: (key: NewKey) => Promise<SigningKey | null>
+  }
   /** Settles whenever the plan has something to do. @returns a function that ends it */
   start: (onFailure: (error: unknown) => void) => () => void
 }
 
 /** All of a change sees one moment: a millisecond between two looks at the clock would undo what the first has done. */
 type TimedChange = (ring: readonly SigningKey[], now: Date) => readonly SigningKey[]
+type Events = (before: readonly SigningKey[], after: readonly SigningKey[]) => AuditDraft[]
 
 /** A sleeping machine's timers are late: look at the plan at least this often. */
 const LONGEST_WAIT_MS = 30_000
@@ -39,50 +48,60 @@ const RETRY_MS = 1_000
 /** @param parts.reload brings `ring` up to the store after a change; not `ring.refresh` itself where reads may overtake each other */
 export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void> }): Rotator {
   const { ring, store, vault, policy, clock, reload = ring.refresh } = parts
+  /** Keys that were made and not needed yet: what a preview shows is what the call then publishes. */
+  let spares: readonly NewKey[] = []
 
   /** Applies `change`, settles the ring, and publishes as many new keys as that takes, all in one transaction. */
-  async function changeRing (change: TimedChange, events: (before: readonly SigningKey[], after: readonly SigningKey[]) => AuditDraft[] = () => []): Promise<readonly SigningKey[]> {
-    let material: readonly NewKey[] = []
+  async function changeRing (change: TimedChange, events: Events = () => []): Promise<readonly SigningKey[]> {
     for (;;) {
-      material = await generate(countMissing(await store.read(), change), material)
+      const material = await supply(await store.read(), change)
       let sufficed = false as boolean // the closure below assigns it
       const after = await store.update(latestRing => {
         const now = clock()
-        const settled = applied(latestRing, change, [...material], now)
+        const settled = applied(latestRing, change, material, now)
         sufficed = !needsKey(settled, policy, now)
         return sufficed ? settled : latestRing
       }, (before, settled) => [...events(before, settled), ...publications(before, settled)])
       if (!sufficed) continue
+      spares = spares.filter(spare => !after.some(key => key.kid === spare.kid))
       await reload()
       return after
     }
   }
 
-  async function generate (count: number, held: readonly NewKey[]): Promise<NewKey[]> {
-    const made = [...held]
-    while (made.length < count) made.push(await vault.generate())
-    return made
+  async function previewRing (change: TimedChange): Promise<readonly SigningKey[]> {
+    const before = await store.read()
+    return applied(before, change, await supply(before, change), clock())
   }
 
   /** `change` meets a settled ring: after a sleep there may be no pending key to promote. */
-  function applied (keys: readonly SigningKey[], change: TimedChange, material: NewKey[], now: Date): readonly SigningKey[] {
+  function applied (keys: readonly SigningKey[], change: TimedChange, supplied: readonly NewKey[], now: Date): readonly SigningKey[] {
+    const material = [...supplied]
     return settle(change(settle(keys, material, policy, now), now), material, policy, now)
   }
 
-  /** How many keys the change would publish: tried with stand-ins, since only their number matters. */
-  function countMissing (keys: readonly SigningKey[], change: TimedChange): number {
-    const standIns = [1, 2, 3, 4].map(number => ({ kid: `stand-in ${number}`, size: 0, origin: 'generated', publicKey: { n: '', e: '' }, sealedPrivateKey: '' } as const))
-    const left = [...standIns]
-    applied(keys, change, left, clock())
-    return standIns.length - left.length
+  /** As many new keys as the change would publish, and those that were left over. */
+  async function supply (keys: readonly SigningKey[], change: TimedChange): Promise<readonly NewKey[]> {
+    while (needsKey(applied(keys, change, spares, clock()), policy, clock())) {
+      const made = await vault.generate()
+      spares = [...spares, made]
+    }
+    return spares
   }
+
+  function rotation (wish: RotationWish, before: string | undefined): TimedChange {
+    return (keys, now) => {
+      if (wish.kind === 'emergency') return revokeOnce(keys, before, wish.reason, now)
+      return signingKeyAt(keys, now)?.kid === before ? rotate(keys, wish.kind === 'forced', policy, now) : keys
+    }
+  }
+
+  const revocation = (kid: string, reason: string): TimedChange => (keys, now) => revokeOnce(keys, kid, reason, now)
+  const enlistment = (key: NewKey): TimedChange => (keys, now) => keys.some(({ kid }) => kid === key.kid) ? keys : enlist(keys, key, policy, now)
 
   async function rotateOnce (wish: RotationWish, by: By): Promise<Rotation> {
     const before = signingKeyAt(await store.read(), clock())?.kid
-    const after = await changeRing((keys, now) => {
-      if (wish.kind === 'emergency') return revokeOnce(keys, before, wish.reason, now)
-      return signingKeyAt(keys, now)?.kid === before ? rotate(keys, wish.kind === 'forced', policy, now) : keys
-    }, (ringBefore, ringAfter) => {
+    const after = await changeRing(rotation(wish, before), (ringBefore, ringAfter) => {
       const isOurs = wish.kind === 'emergency' ? isUnrevoked(ringBefore, before) : signingKeyAt(ringBefore, clock())?.kid === before
       if (!isOurs) return []
       const { effectiveAt, signing, next } = describeRotation(ringAfter, before, clock())
@@ -106,9 +125,28 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     },
 
     async revoke (kid, reason, by) {
-      const after = await changeRing((keys, now) => revokeOnce(keys, kid, reason, now), ringBefore =>
+      const after = await changeRing(revocation(kid, reason), ringBefore =>
         isUnrevoked(ringBefore, kid) ? [{ ...by, action: 'key.revoked', target: kid, detail: { reason } }] : [])
-      return after.find(key => key.kid === kid) ?? null
+      return findKey(after, kid)
+    },
+
+    async enlist (key, by) {
+      let isNew = false as boolean // the closure below assigns it
+      const after = await changeRing(enlistment(key), ringBefore => {
+        isNew = findKey(ringBefore, key.kid) === null
+        return isNew ? [{ ...by, action: 'key.imported', target: key.kid, detail: { size: key.size } }] : []
+      })
+      return isNew ? findKey(after, key.kid) : null
+    },
+
+    preview: {
+      async rotate (wish) {
+        const before = signingKeyAt(await store.read(), clock())?.kid
+        const after = await previewRing(rotation(wish, before))
+        return { ...describeRotation(after, before, clock()), revokes: wish.kind === 'emergency' ? before ?? null : null }
+      },
+      revoke: async (kid, reason) => findKey(await previewRing(revocation(kid, reason)), kid),
+      enlist: async key => findKey(await store.read(), key.kid) ? null : findKey(await previewRing(enlistment(key)), key.kid)
     },
 
     start (onFailure) {
@@ -145,10 +183,15 @@ function isUnrevoked (keys: readonly SigningKey[], kid: string | undefined): boo
   return keys.some(key => key.kid === kid && key.revokedAt === null)
 }
 
+function findKey (keys: readonly SigningKey[], kid: string): SigningKey | null {
+  return keys.find(key => key.kid === kid) ?? null
+}
+
 /** The plan publishes keys by itself, or because a call made room for one. */
 function publications (before: readonly SigningKey[], after: readonly SigningKey[]): AuditDraft[] {
   const known = new Set(before.map(key => key.kid))
-  return after.filter(key => !known.has(key.kid)).map(key => ({ ...SYSTEM, action: 'key.published', target: key.kid, detail: { signsFrom: key.signsFrom } }))
+  return after.filter(key => !known.has(key.kid) && key.origin === 'generated')
+    .map(key => ({ ...SYSTEM, action: 'key.published', target: key.kid, detail: { signsFrom: key.signsFrom } }))
 }
 
 function describeRotation (ring: readonly SigningKey[], before: string | undefined, now: Date): Rotation {

@@ -1,4 +1,4 @@
-import type { KeyStore } from '../keys/key-store.ts'
+import type { KeyStore, RingChange, RingEvents } from '../keys/key-store.ts'
 import type { SigningKey } from '../keys/signing-key.ts'
 import type { Database } from './database.ts'
 import { record } from './record.ts'
@@ -8,15 +8,27 @@ import type { Kysely, Transaction } from 'kysely'
 export function createKeyStore (database: Database): KeyStore {
   return {
     read: async () => await database.read(readRing),
-    update: async (change, eventsOf = () => []) => await database.write(async transaction => {
-      const before = await readRing(transaction)
-      const after = change(before)
-      const changed = after.filter(key => !before.includes(key))
-      for (const key of changed) await save(transaction, key)
-      if (changed.length > 0) await record(transaction, ...eventsOf(before, after))
+    async update (change, eventsOf = () => []) {
+      const { before, after } = await database.write(async transaction => await replaceRing(transaction, change, eventsOf))
+      if (isAnyOverwritten(before, after)) await database.scrub()
       return after
-    })
+    }
   }
+}
+
+async function replaceRing (transaction: Transaction<Tables>, change: RingChange, eventsOf: RingEvents) {
+  const before = await readRing(transaction)
+  const after = change(before)
+  const changed = after.filter(key => !before.includes(key))
+  for (const key of changed) await save(transaction, key)
+  if (changed.length > 0) await record(transaction, ...eventsOf(before, after))
+  return { before, after }
+}
+
+/** True if a sealed private half was erased, or sealed anew. */
+function isAnyOverwritten (before: readonly SigningKey[], after: readonly SigningKey[]): boolean {
+  const sealed = new Set(after.map(key => key.sealedPrivateKey))
+  return before.some(key => key.sealedPrivateKey !== null && !sealed.has(key.sealedPrivateKey))
 }
 
 async function readRing (db: Kysely<Tables>): Promise<readonly SigningKey[]> {

@@ -9,6 +9,10 @@ export interface Tables {
   revoked_tokens: { jti: string, exp: number, version: number }
   bot_cutoffs: { bot: string, not_before: number, until: number, version: number }
   audit: AuditTable
+  legacy_keys: LegacyKeyTable
+  live_tokens: { kid: string, bot: string, exp_minute: number, tokens: number }
+  key_uses: { kid: string, issued: number, last_used_at: number }
+  legacy_uses: { kid: string, bot: string, tokens: number, last_seen_at: number }
   changes: ChangeTable
 }
 
@@ -23,6 +27,18 @@ interface SigningKeyTable {
   published_at: number
   signs_from: number
   signs_until: number | null
+  verifies_until: number
+  revoked_at: number | null
+  revoked_reason: string | null
+}
+
+interface LegacyKeyTable {
+  kid: string
+  size: number
+  modulus: string
+  exponent: string
+  issuer: string
+  imported_at: number
   verifies_until: number
   revoked_at: number | null
   revoked_reason: string | null
@@ -74,6 +90,7 @@ interface ChangeTable {
 }
 
 export type KeyRow = Selectable<SigningKeyTable>
+export type LegacyKeyRow = Selectable<LegacyKeyTable>
 export type BotRow = Selectable<BotTable>
 export type SecretRow = Selectable<SecretTable>
 export type AuditRow = Selectable<AuditTable>

@@ -49,14 +49,16 @@ export type Mint = (grant: Grant) => Promise<MintedToken>
 
 export interface MintParts {
   ring: KeyRing
-  rotator: Rotator
+  rotator: Pick<Rotator, 'settle'>
   vault: KeyVault
   revocations: Pick<Revocations, 'isStale' | 'notBefore'>
   policy: MintPolicy
   clock: Clock
+  /** Told of each token. */
+  onMinted?: (kid: string, bot: string, exp: number) => void
 }
 
-export function createMint ({ ring, rotator, vault, revocations, policy, clock }: MintParts): Mint {
+export function createMint ({ ring, rotator, vault, revocations, policy, clock, onMinted }: MintParts): Mint {
   /** The key that signs now, after the ring has caught up if a sleep has left it behind. Throws {@link CannotMint}. */
   async function keyFor (exp: number): Promise<SigningKey> {
     const outlives = (key: SigningKey | undefined): key is SigningKey =>
@@ -81,8 +83,10 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock }
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
     const key = await keyFor(claims.exp)
+    const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, claims, async input => await vault.sign(key, input))
+    onMinted?.(key.kid, grant.bot.name, claims.exp)
     return {
-      token: await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, claims, async input => await vault.sign(key, input)),
+      token,
       tokenId: claims.jti,
       scopes: grant.scopes,
       expiresInSeconds: ttl,

@@ -71,14 +71,15 @@ function checkType ({ header: { typ }, issuer }: TokenUnderTest): void {
   if (!issuer.types.includes(type)) throw new VerifyError('type_not_allowed', 'The header\'s type (typ) is not one that this issuer\'s tokens have')
 }
 
-function checkTimes ({ payload: { exp, iat, nbf }, now }: TokenUnderTest, toleranceSeconds: number): void {
+function checkTimes ({ payload: { exp, iat, nbf }, now, issuer }: TokenUnderTest, toleranceSeconds: number): void {
   const seconds = now.getTime() / 1000
-  if (!isTime(exp)) throw missingClaim('exp', 'a number of seconds')
-  if (!isTime(iat)) throw missingClaim('iat', 'a number of seconds')
-  if (nbf !== undefined && !isTime(nbf)) throw missingClaim('nbf', 'a number of seconds where there is one')
-  if (exp + toleranceSeconds <= seconds) throw new VerifyError('token_expired', 'The token\'s life is over: fetch a new one')
-  if (iat - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token was issued in the future (iat): compare the clocks')
-  if (nbf !== undefined && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
+  const isAbsent = (time: unknown): boolean => issuer.endless === true && (time === undefined || time === null)
+  if (!isTime(exp) && !isAbsent(exp)) throw missingClaim('exp', 'a number of seconds')
+  if (!isTime(iat) && !isAbsent(iat)) throw missingClaim('iat', 'a number of seconds')
+  if (!isTime(nbf) && nbf !== undefined) throw missingClaim('nbf', 'a number of seconds where there is one')
+  if (isTime(exp) && exp + toleranceSeconds <= seconds) throw new VerifyError('token_expired', 'The token\'s life is over: fetch a new one')
+  if (isTime(iat) && iat - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token was issued in the future (iat): compare the clocks')
+  if (isTime(nbf) && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
 }
 
 function checkScopes ({ principal, demands }: TokenUnderTest): void {

@@ -64,13 +64,13 @@ const FINDINGS: Record<CheckName, (token: TokenUnderTest) => Finding> = {
   size: ({ raw }) => ({ expected: `at most ${LARGEST_TOKEN_BYTES} bytes`, found: `${Buffer.byteLength(raw)} bytes` }),
   form: () => ({ expected: 'header.payload.signature, each base64url without padding, the first two JSON objects' }),
   algorithm: ({ header }) => ({ expected: 'RS256', found: shown(header.alg) }),
-  issuer: ({ payload }) => ({ expected: 'our issuer, one that we minted under, or a configured user pool', found: shown(payload.iss) }),
+  issuer: ({ payload }) => ({ expected: 'our issuer, one that we minted under, a legacy issuer, or a configured user pool', found: shown(payload.iss) }),
   key: ({ header }) => ({ expected: 'a published key of that issuer', found: shown(header.kid) }),
   signature: () => ({ expected: 'made with the private half of that key' }),
   type: ({ header, issuer }) => ({ expected: issuer.types.map(type => type ?? 'none').join(', '), found: shown(header.typ ?? 'none') }),
   times: ({ payload, now }) => ({
     expected: `valid at ${now.toISOString()} by this server's clock`,
-    found: `issued ${isoDate(payload.iat) ?? 'at no known time'}, expires ${isoDate(payload.exp) ?? 'at no known time'}${payload.nbf === undefined ? '' : `, not before ${isoDate(payload.nbf) ?? 'an unknown time'}`}`
+    found: `issued ${isoDate(payload.iat) ?? 'at no known time'}, expires ${isoDate(payload.exp) ?? 'by nothing that it says'}${payload.nbf === undefined ? '' : `, not before ${isoDate(payload.nbf) ?? 'an unknown time'}`}`
   }),
   audience: ({ payload, issuer, demands }) => ({
     expected: issuer.kind === 'bot' && demands.audience ? demands.audience.join(' or ') : issuer.expectedAudience,

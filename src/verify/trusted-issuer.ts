@@ -39,6 +39,8 @@ export interface TrustedIssuer {
   readonly expectedAudience: string
   /** `typ` values, lower case; `null`: none at all. */
   readonly types: ReadonlyArray<string | null>
+  /** Tokens without `exp` and `iat` are accepted: they last as long as their key. */
+  readonly endless?: true
   /** Throws `key_unknown`, `key_revoked` or `keys_unavailable`. */
   findKey: (kid: string) => VerificationKey | Promise<VerificationKey>
   hasGoodSignature: (token: TokenUnderTest) => boolean | Promise<boolean>

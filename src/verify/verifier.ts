@@ -26,7 +26,15 @@ export interface Verifier {
   explain: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Explanation>
 }
 
-export function createVerifier (parts: { findIssuer: FindIssuer, clock: Clock, clockToleranceSeconds: number }): Verifier {
+export interface VerifierParts {
+  findIssuer: FindIssuer
+  clock: Clock
+  clockToleranceSeconds: number
+  /** Told of each token that passed all checks; an explanation does not count. */
+  onVerified?: (token: TokenUnderTest) => void
+}
+
+export function createVerifier (parts: VerifierParts): Verifier {
   const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds)
 
   function underTest (raw: string, judge: SignatureJudge, demands: Demands): TokenUnderTest {
@@ -37,6 +45,7 @@ export function createVerifier (parts: { findIssuer: FindIssuer, clock: Clock, c
     async verify (raw, judge, demands = {}) {
       const token = underTest(raw, judge, demands)
       for (const check of checks) await check.run(token)
+      parts.onVerified?.(token)
       return token.principal
     },
 

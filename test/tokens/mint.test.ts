@@ -149,8 +149,7 @@ await t.test('the key of a token', async t => {
   await t.test('is not to be had in an empty ring that nobody settles', async t => {
     const { clock } = movableClock(START)
     const ring = createKeyRing(memoryKeyStore(), clock)
-    const idle = async (): Promise<never> => { throw new Error('not asked for') }
-    const mint = createMint({ ring, rotator: { settle: async () => {}, rotate: idle, revoke: idle, start: () => () => {} }, vault, revocations: NOTHING_REVOKED, policy: MINT_POLICY, clock })
+    const mint = createMint({ ring, rotator: { settle: async () => {} }, vault, revocations: NOTHING_REVOKED, policy: MINT_POLICY, clock })
     await t.rejects(mint({ bot: bot(), scopes: [], audiences: ['metadata-api'] }), CannotMint)
   })
 })

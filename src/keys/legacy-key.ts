@@ -1,0 +1,65 @@
+/**
+ * A legacy key: the public half of a key that another server, such as OpenMetadata, signed bot tokens with.
+ * It signs nothing here and is never published; tokens that it signed verify until a date.
+ */
+import type { AuditDraft } from '../telemetry/audit.ts'
+import { toVerificationKey, type Lookup, type VerificationKey } from './key-ring.ts'
+import type { Clock, KeyState } from './signing-key.ts'
+
+export interface LegacyKey {
+  /** As the headers of those tokens have it. */
+  readonly kid: string
+  readonly size: number
+  readonly publicKey: { readonly n: string, readonly e: string }
+  /** The `iss` of those tokens. */
+  readonly issuer: string
+  readonly importedAt: Date
+  readonly verifiesUntil: Date
+  readonly revokedAt: Date | null
+  readonly revokedReason: string | null
+}
+
+/** Where legacy keys are kept. Throws `StoreUnavailable`. */
+export interface LegacyKeyStore {
+  read: () => Promise<readonly LegacyKey[]>
+  /** @returns false, and changes nothing, if a key has this kid */
+  add: (key: LegacyKey, event: AuditDraft) => Promise<boolean>
+  /** The first revocation stays. @returns the key as it is afterwards, `null` if there is none of that kid */
+  revoke: (kid: string, reason: string, at: Date, event: AuditDraft) => Promise<LegacyKey | null>
+}
+
+export function legacyStateAt (key: LegacyKey, now: Date): KeyState {
+  if (key.revokedAt !== null) return 'revoked'
+  return now < key.verifiesUntil ? 'retired' : 'gone'
+}
+
+export interface LegacyRing {
+  all: () => readonly LegacyKey[]
+  knowsIssuer: (issuer: string) => boolean
+  find: (issuer: string, kid: string) => Lookup
+  /** When tokens without an end of their own are over. */
+  verifiesUntil: (kid: string) => Date | null
+  refresh: () => Promise<void>
+}
+
+export function createLegacyRing (store: LegacyKeyStore, clock: Clock): LegacyRing {
+  let keys: readonly LegacyKey[] = []
+  let verificationKeys = new Map<string, VerificationKey>()
+
+  return {
+    all: () => keys,
+    knowsIssuer: issuer => keys.some(key => key.issuer === issuer && legacyStateAt(key, clock()) !== 'gone'),
+    find (issuer, kid) {
+      const key = keys.find(candidate => candidate.kid === kid && candidate.issuer === issuer)
+      const verificationKey = verificationKeys.get(kid)
+      if (!key || !verificationKey) return { found: 'nothing' }
+      const state = legacyStateAt(key, clock())
+      return state === 'retired' ? { found: 'key', key: verificationKey } : { found: state === 'revoked' ? 'revoked' : 'nothing' }
+    },
+    verifiesUntil: kid => keys.find(key => key.kid === kid)?.verifiesUntil ?? null,
+    async refresh () {
+      keys = await store.read()
+      verificationKeys = new Map(keys.map(key => [key.kid, verificationKeys.get(key.kid) ?? toVerificationKey(key.kid, key.publicKey)]))
+    }
+  }
+}
