@@ -17,7 +17,7 @@ import { metricsRoutes } from './http/metrics.ts'
 import { answerNotFound } from './http/not-found.ts'
 import { oauthRoutes } from './http/oauth/routes.ts'
 import { problemOf, PROBLEMS, sendProblem } from './http/problems.ts'
-import { compileSchemas, followRequests, requestIdOf } from './http/requests.ts'
+import { compileSchemas, followRequests, readJsonOnly, requestIdOf } from './http/requests.ts'
 import { verifyRoutes } from './http/verify.ts'
 import { wellKnownRoutes } from './http/well-known.ts'
 import { createJwks } from './keys/jwks.ts'
@@ -33,6 +33,7 @@ const MOST_CONNECTIONS = 10_000
 export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<FastifyInstance> {
   const { config, ring, clock, metrics } = parts
   const app = createServer(parts, log)
+  readJsonOnly(app)
   compileSchemas(app)
   followRequests(app, metrics)
   await documentRoutes(app, version)
@@ -71,7 +72,6 @@ function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstan
   })
   app.server.maxConnections = MOST_CONNECTIONS
   endConnectionsOnClose(app)
-  app.removeContentTypeParser('text/plain')
   for (const method of allMethodsButConnect()) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
   app.setErrorHandler(answer)
   app.setNotFoundHandler(answerNotFound)

@@ -9,6 +9,13 @@ import { isLoopback, SETTINGS, tidy, type SettingName, type Settings, type Trust
 
 type Environment = Record<string, string | undefined>
 
+export interface LegacyKeySetting {
+  readonly publicKey?: Buffer
+  readonly privateKey?: Buffer
+  readonly kid: string
+  readonly issuer: string
+}
+
 export interface CognitoPool {
   /** The issuer as the settings name it, without a trailing slash. */
   authority: string
@@ -33,6 +40,10 @@ export interface Config {
   readonly clockToleranceSeconds: number
   readonly maxStalenessSeconds: number
   readonly failedLoginsPerMinute: number
+  readonly workers: number
+  readonly allowDemoKeys: boolean
+  /** The key of an OpenMetadata server, as its settings name it; `null`: none is named. */
+  readonly legacyKey: LegacyKeySetting | null
   readonly trustedIssuers: readonly TrustedIssuerSetting[]
   /** `null`: no proxy is trusted. */
   readonly trustProxy: readonly string[] | null
@@ -72,8 +83,9 @@ export function readConfig (environment: Environment): Config {
   const settings = readSettings(withSecretFiles(environment, faults), faults)
   faults.push(...faultsBetween(settings))
   const cognito = readCognito(settings, faults)
+  const legacyKey = readLegacyKey(settings, faults)
   if (faults.length > 0) throw new SettingsError(faults)
-  return deepFreeze(assemble(settings, cognito, environment))
+  return deepFreeze(assemble(settings, cognito, legacyKey, environment))
 }
 
 function readDotEnv (file: string): Environment {
@@ -129,6 +141,9 @@ function * faultsBetween (settings: Settings): Generator<string> {
   }
   if (ahead >= rotate) yield `MINTMARK_PUBLISH_AHEAD takes less than MINTMARK_ROTATE_EVERY (${formatDuration(rotate)}), not ${formatDuration(ahead)}`
   if (ttl > maxTtl) yield `MINTMARK_TOKEN_TTL takes at most MINTMARK_MAX_TOKEN_TTL (${formatDuration(maxTtl)}), not ${formatDuration(ttl)}`
+  if (settings.MINTMARK_ALLOW_DEMO_KEYS && !(isLoopback(settings.MINTMARK_HOST) && isLoopback(publicUrlOf(settings)))) {
+    yield 'MINTMARK_ALLOW_DEMO_KEYS takes true only while MINTMARK_HOST and MINTMARK_PUBLIC_URL are loopback: whoever has the demo keys is any bot'
+  }
   for (const { issuer } of settings.MINTMARK_TRUSTED_ISSUERS) {
     if (issuer === issuerOf(settings) || settings.AUTHENTICATION_AUTHORITY?.includes(issuer)) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not ours nor a user pool's (${issuer})`
   }
@@ -168,10 +183,34 @@ function jwksUriByAuthority (addresses: readonly string[], authorities: readonly
   return found
 }
 
+/** A file that is named and not there is a fault; without the settings there is nothing to import. */
+function readLegacyKey (settings: Settings, faults: string[]): LegacyKeySetting | null {
+  const publicKey = readKeyFile('RSA_PUBLIC_KEY_FILE_PATH', settings, faults)
+  const privateKey = readKeyFile('RSA_PRIVATE_KEY_FILE_PATH', settings, faults)
+  if (!publicKey && !privateKey) return null
+  const kid = settings.JWT_KEY_ID
+  if (kid === undefined) {
+    faults.push('JWT_KEY_ID takes the kid of the tokens that the key of RSA_PUBLIC_KEY_FILE_PATH signed, and is required with it')
+    return null
+  }
+  return { kid, issuer: settings.JWT_ISSUER, ...(publicKey && { publicKey }), ...(privateKey && { privateKey }) }
+}
+
+function readKeyFile (name: 'RSA_PUBLIC_KEY_FILE_PATH' | 'RSA_PRIVATE_KEY_FILE_PATH', settings: Settings, faults: string[]): Buffer | undefined {
+  const file = settings[name]
+  if (file === undefined) return undefined
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    faults.push(`${name} takes a readable file: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
 const publicUrlOf = (settings: Settings): string => settings.MINTMARK_PUBLIC_URL ?? `http://localhost:${settings.MINTMARK_PORT}`
 const issuerOf = (settings: Settings): string => settings.MINTMARK_ISSUER ?? publicUrlOf(settings)
 
-function assemble (settings: Settings, cognito: Config['cognito'], environment: Environment): Config {
+function assemble (settings: Settings, cognito: Config['cognito'], legacyKey: Config['legacyKey'], environment: Environment): Config {
   return {
     host: settings.MINTMARK_HOST,
     port: settings.MINTMARK_PORT,
@@ -192,6 +231,9 @@ function assemble (settings: Settings, cognito: Config['cognito'], environment: 
     clockToleranceSeconds: settings.MINTMARK_CLOCK_TOLERANCE,
     maxStalenessSeconds: settings.MINTMARK_MAX_STALENESS,
     failedLoginsPerMinute: settings.MINTMARK_FAILED_LOGINS_PER_MINUTE,
+    workers: settings.MINTMARK_WORKERS,
+    allowDemoKeys: settings.MINTMARK_ALLOW_DEMO_KEYS,
+    legacyKey,
     trustedIssuers: settings.MINTMARK_TRUSTED_ISSUERS,
     trustProxy: settings.MINTMARK_TRUST_PROXY ?? null,
     principalDomain: settings.AUTHORIZER_PRINCIPAL_DOMAIN,
@@ -207,6 +249,7 @@ function assemble (settings: Settings, cognito: Config['cognito'], environment: 
 }
 
 function * warningsAbout (settings: Settings, environment: Environment): Generator<string> {
+  if (settings.MINTMARK_ALLOW_DEMO_KEYS) yield 'MINTMARK_ALLOW_DEMO_KEYS is on: whoever has the key pair that OpenMetadata ships is any legacy bot here'
   if (settings.MINTMARK_ALLOW_HTTP) yield 'MINTMARK_ALLOW_HTTP is on: tokens and secrets travel in the clear; keep this to a private network'
   if (settings.AUTHENTICATION_PROVIDER === undefined) {
     const ignored = Object.keys(SETTINGS).filter(name => name.startsWith('AUTHENTICATION_') && tidy(environment[name]) !== undefined)

@@ -1,34 +1,37 @@
 /** Builds every part from the settings: what the service and the command line work with, over one database. */
-import { emailOf } from './bots/bot.ts'
 import type { BotReader, BotWriter, SecretRegistry } from './bots/bot-registry.ts'
 import { createBotCache, type BotCache } from './bots/bot-cache.ts'
 import { createSecretUsage, type SecretUsage } from './bots/secret-usage.ts'
-import type { Config } from './config.ts'
+import { SettingsError, type Config } from './config.ts'
+import type { KeyStore } from './keys/key-store.ts'
 import { createKeyRing, type KeyRing } from './keys/key-ring.ts'
-import { createLocalVault, MasterKeyError } from './keys/local-vault.ts'
+import { KeyRefused, readImport } from './keys/key-import.ts'
+import { createKeyOffice, type KeyOffice } from './keys/key-office.ts'
+import { createLegacyRing, legacyStateAt, type LegacyRing } from './keys/legacy-key.ts'
+import { createLocalVault, MasterKeyError, type LocalVault } from './keys/local-vault.ts'
 import { masterKeysFromFile } from './keys/master-key.ts'
 import type { RotationPolicy } from './keys/rotation-plan.ts'
 import { createRotator, type Rotator } from './keys/rotator.ts'
 import { addSeconds, pendingKeysAt, KEY_STATES, stateAt, type Clock } from './keys/signing-key.ts'
+import { isReservedIssuer, issuersOf } from './issuers.ts'
 import { SETTINGS } from './settings.ts'
 import { createAuditTrail } from './store/audit-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from './store/bot-table.ts'
 import { watchChanges, type ChangeWatch } from './store/change-watch.ts'
 import { databaseExists, openDatabase } from './store/database.ts'
+import { createCountStore } from './store/count-table.ts'
 import { createKeyStore } from './store/key-table.ts'
+import { createLegacyKeyStore } from './store/legacy-key-table.ts'
 import { createRevocationStore, createTokenRegistry } from './store/revocation-table.ts'
-import type { AuditTrail } from './telemetry/audit.ts'
+import { SYSTEM, type AuditTrail, type By } from './telemetry/audit.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Gauges, type Metrics } from './telemetry/metrics.ts'
 import { createMint, type Mint } from './tokens/mint.ts'
 import { createRevocations, type Revocations } from './tokens/revocations.ts'
+import { createTokenCounts, type CountStore, type TokenCounts } from './tokens/token-counts.ts'
 import type { TokenRegistry } from './tokens/token-registry.ts'
-import { createAdminRules } from './verify/admins.ts'
-import { botTokens } from './verify/bot-tokens.ts'
-import { cognitoTokens, issuerFormsOf, type MappedBots } from './verify/cognito-tokens.ts'
 import { countVerifications } from './verify/counted.ts'
-import { createRemoteKeys } from './verify/remote-keys.ts'
-import type { FindIssuer, TrustedIssuer } from './verify/trusted-issuer.ts'
+import type { TokenUnderTest } from './verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
 
 export interface Parts {
@@ -37,6 +40,14 @@ export interface Parts {
   clock: Clock
   ring: KeyRing
   rotator: Rotator
+  legacyRing: LegacyRing
+  keyOffice: KeyOffice
+  /** Takes in the key that `RSA_PUBLIC_KEY_FILE_PATH` names, unless it is known already. Throws `SettingsError`. */
+  importConfiguredKey: () => Promise<void>
+  /** Seals every private half anew with the first master key. @returns how many */
+  reseal: (by: By, dryRun: boolean) => Promise<number>
+  counts: CountStore
+  tokenCounts: TokenCounts
   bots: BotReader & BotWriter
   botCache: BotCache
   secrets: SecretRegistry
@@ -57,8 +68,7 @@ export interface Parts {
  */
 export async function openParts (config: Config, log: Log, clock: Clock = () => new Date()): Promise<Parts> {
   const masterKeys = readMasterKeys(config)
-  const gauges: { read?: Gauges } = {}
-  const metrics = createMetrics(lateGauges(gauges))
+  const metrics = createMetrics()
   const database = await openDatabase(config.databaseUrl, metrics.databaseAnswered)
   const store = createKeyStore(database)
   const vault = createLocalVault(masterKeys, config.keySize)
@@ -68,11 +78,25 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
   const policy: RotationPolicy = config
 
   const ring = createKeyRing(store, clock)
+  const legacyStore = createLegacyKeyStore(database)
+  const legacyRing = createLegacyRing(legacyStore, clock)
+  const counts = createCountStore(database)
+  const tokenCounts = createTokenCounts(counts, clock)
   const isStale = (): boolean => addSeconds(changes.lastSeenAt(), config.maxStalenessSeconds) < clock()
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
-  const changes = watchChanges({ version: database.version, refresh: [ring.refresh, revocations.refresh, async () => { botCache.clear() }], clock })
+  const changes = watchChanges({ version: database.version, refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }], clock })
   const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp })
-  gauges.read = createGauges({ ring, revocations, changes, clock })
+  const keyOffice = createKeyOffice({
+    rotator,
+    legacyStore,
+    legacyRing,
+    seal: vault.seal,
+    isReservedIssuer: isReservedIssuer(config, ring),
+    allowDemoKeys: config.allowDemoKeys,
+    clock,
+    afterChange: changes.catchUp
+  })
+  metrics.measure(createGauges({ ring, legacyRing, revocations, changes, clock }))
 
   try {
     await changes.catchUp()
@@ -83,25 +107,67 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
     throw error
   }
 
-  const findIssuer = issuersOf({ config, ring, botCache, revocations, clock, log, metrics })
+  const findIssuer = issuersOf({ config, ring, legacyRing, botCache, revocations, clock, log, metrics })
   return {
     config,
     policy,
     clock,
     ring,
     rotator,
+    legacyRing,
+    keyOffice,
+    importConfiguredKey: async () => { await importConfiguredKey(config, keyOffice, legacyRing, log) },
+    reseal: createReseal(store, vault),
+    counts,
+    tokenCounts,
     bots,
     botCache,
     secrets,
     secretUsage: createSecretUsage(secrets, clock),
     tokens: createTokenRegistry(database, clock),
-    mint: createMint({ ring, rotator, vault, revocations, policy: config, clock }),
-    verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds }), metrics.verified),
+    mint: createMint({ ring, rotator, vault, revocations, policy: config, clock, onMinted: tokenCounts.issued }),
+    verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, onVerified: countUse(tokenCounts) }), metrics.verified),
     audit: createAuditTrail(database),
     metrics,
     changes,
     revocationCounts: revocations.counts,
     close: database.close
+  }
+}
+
+/** Takes in the key that `RSA_PUBLIC_KEY_FILE_PATH` names, unless it is known already. */
+async function importConfiguredKey (config: Config, keyOffice: KeyOffice, legacyRing: LegacyRing, log: Log): Promise<void> {
+  const { legacyKey } = config
+  if (!legacyKey) return
+  const known = legacyRing.all().find(key => key.kid === legacyKey.kid)
+  if (known) {
+    const { publicKey } = await readImport(legacyKey, config.allowDemoKeys).catch(asSettingsError)
+    if (publicKey.n !== known.publicKey.n) throw new SettingsError([`JWT_KEY_ID takes a kid that no other key has: "${legacyKey.kid}" is another key's here`])
+    return
+  }
+  const imported = await keyOffice.import(legacyKey, SYSTEM, false).catch(asSettingsError)
+  if (imported.kind === 'refused') throw new SettingsError([`JWT_ISSUER ${imported.why}`])
+  if (imported.kind === 'kid taken') throw new SettingsError([`JWT_KEY_ID takes a kid that no other key has, not "${legacyKey.kid}"`])
+  log.info(`legacy key ${legacyKey.kid} is imported: tokens of ${legacyKey.issuer} verify until ${imported.key.verifiesUntil.toISOString()}`)
+}
+
+function asSettingsError (error: unknown): never {
+  throw error instanceof KeyRefused ? new SettingsError([`${error.field === 'publicKey' ? 'RSA_PUBLIC_KEY_FILE_PATH' : 'RSA_PRIVATE_KEY_FILE_PATH'} names a key that ${error.message}`]) : error
+}
+
+/** Who uses which key: an admin wants to know before an act on it. */
+function countUse (counts: TokenCounts): (token: TokenUnderTest) => void {
+  return ({ key: { kid }, issuer, principal }) => {
+    if (principal.legacy) counts.legacySeen(kid, principal.name)
+    else if (issuer.kind === 'bot') counts.verified(kid)
+  }
+}
+
+function createReseal (store: KeyStore, vault: LocalVault): Parts['reseal'] {
+  return async (by, dryRun) => {
+    const sealed = (await store.read()).filter(key => key.sealedPrivateKey !== null).length
+    if (!dryRun) await store.update(ring => ring.map(vault.reseal), () => [{ ...by, action: 'key.resealed', target: null, detail: { keys: sealed } }])
+    return sealed
   }
 }
 
@@ -124,76 +190,13 @@ function readMasterKeys ({ masterKey, databaseUrl }: Config): readonly [Buffer, 
   return [first, ...others]
 }
 
-type IssuerParts = Pick<Parts, 'config' | 'ring' | 'botCache' | 'clock' | 'metrics'> & { log: Log, revocations: Revocations }
-
-/** Ours, and each configured user pool under each form of its name. */
-function issuersOf (parts: IssuerParts): FindIssuer {
-  const { config, ring, revocations } = parts
-  const rules = createAdminRules({ ...config, groups: config.adminGroups, principals: config.adminPrincipals })
-  const pools = new Map<string, TrustedIssuer>()
-  for (const { authority, jwksUri } of config.cognito?.pools ?? []) {
-    const pool = cognitoTokens({
-      keys: poolKeys(authority, jwksUri, parts),
-      clientIds: config.cognito?.clientIds ?? [],
-      tokenUse: config.tokenUse,
-      principalClaims: config.principalClaims,
-      requiredDomain: config.enforcePrincipalDomain ? config.principalDomain : null,
-      isAdmin: rules.isAdminUser,
-      bots: mappedBots(parts),
-      isStale: revocations.isStale
-    })
-    for (const issuer of issuerFormsOf(authority)) pools.set(issuer, pool)
-  }
-
-  const ownTokens = (issuer: string): TrustedIssuer => botTokens({
-    findKey: kid => ring.find(issuer, kid),
-    audience: config.audience,
-    revocations,
-    isAdmin: rules.isAdminBot
-  })
-  return iss => pools.get(iss) ?? (iss === config.issuer || ring.knowsIssuer(iss) ? ownTokens(iss) : undefined)
-}
-
-function poolKeys (authority: string, jwksUri: string, { clock, log, metrics }: IssuerParts) {
-  return createRemoteKeys({
-    jwksUri,
-    clock,
-    onFetched ({ error }) {
-      metrics.jwksFetched(authority, error ? 'failed' : 'ok')
-      if (error) log.warn({ jwksUri, err: error }, 'the user pool\'s keys could not be fetched')
-    }
-  })
-}
-
-function mappedBots ({ botCache, revocations, config }: IssuerParts): MappedBots {
-  return {
-    isBotName: async name => await botCache.find(name) !== null,
-    async findByClient (clientId) {
-      const bot = await botCache.findByCognitoClient(clientId)
-      if (!bot) return null
-      const { name, roles, scopes, enabled } = bot
-      return { name, email: emailOf(bot, config.principalDomain), roles: [...roles], scopes: [...scopes], enabled, notBefore: revocations.notBefore(name) }
-    }
-  }
-}
-
-/** Metrics are wanted from the first look at the database, before there is a ring to measure. */
-function lateGauges (late: { read?: Gauges }): Gauges {
-  return {
-    keysByState: () => late.read?.keysByState() ?? {},
-    signingKeyAgeSeconds: () => late.read?.signingKeyAgeSeconds() ?? NaN,
-    nextRotationAtSeconds: () => late.read?.nextRotationAtSeconds() ?? NaN,
-    revocations: () => late.read?.revocations() ?? { tokens: 0, bots: 0, disabled: 0 },
-    databaseSeenAgoSeconds: () => late.read?.databaseSeenAgoSeconds() ?? NaN
-  }
-}
-
-function createGauges ({ ring, revocations, changes, clock }: { ring: KeyRing, revocations: Revocations, changes: ChangeWatch, clock: Clock }): Gauges {
+function createGauges ({ ring, legacyRing, revocations, changes, clock }: { ring: KeyRing, legacyRing: LegacyRing, revocations: Revocations, changes: ChangeWatch, clock: Clock }): Gauges {
   const secondsSince = (date: Date | undefined): number => date ? (clock().getTime() - date.getTime()) / 1000 : NaN
   return {
     keysByState: () => Object.fromEntries(KEY_STATES.map(state => [state, ring.all().filter(key => stateAt(key, clock()) === state).length])),
     signingKeyAgeSeconds: () => secondsSince(ring.signing()?.signsFrom),
     nextRotationAtSeconds: () => (pendingKeysAt(ring.all(), clock())[0]?.signsFrom.getTime() ?? NaN) / 1000,
+    legacyKeys: () => legacyRing.all().filter(key => legacyStateAt(key, clock()) === 'retired').map(({ kid, verifiesUntil }) => ({ kid, verifiesUntilSeconds: verifiesUntil.getTime() / 1000 })),
     revocations: revocations.counts,
     databaseSeenAgoSeconds: () => secondsSince(changes.lastSeenAt())
   }

@@ -3,6 +3,7 @@
  * `config.ts` reads the environment through it. Names that OpenMetadata's guides use mean here what they mean there.
  */
 import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { DURATION_FORM, parseDuration } from './duration.ts'
 
 export interface Setting<T> {
@@ -36,6 +37,9 @@ const url = kind('an http or https address without query or fragment', parseUrl)
 const urls = kind('a list of http or https addresses', value => everyOrNone(parseList(value), parseUrl))
 const nonEmptyUrls = kind('a list with at least one http or https address', value => nonEmpty(everyOrNone(parseList(value), parseUrl)))
 const address = kind('a host name or an IP address', value => /^[\w.:-]+$/.test(value) ? value : undefined)
+const path = kind('a path', value => value)
+const word = kind('text', value => value)
+const workers = kind('a number of processes from 1 to 256, or auto', value => value === 'auto' ? availableParallelism() : integerBetween(value, 1, 256))
 const count = kind('a whole number from 0 up', value => integerBetween(value, 0, 1_000_000))
 const proxies = kind('a list of IP addresses and networks, such as 127.0.0.1, 10.0.0.0/8', value => nonEmpty(everyOrNone(parseList(value), parseNetwork)))
 const trustedIssuers = kind('a list of https://issuer (http on loopback only) and issuer=FILE', value => everyOrNone(parseList(value), parseTrustedIssuer))
@@ -62,6 +66,11 @@ export const SETTINGS = {
   AUTHORIZER_PRINCIPAL_DOMAIN: domain({ fallback: 'open-metadata.org', meaning: 'e-mail domain of bots, and of users that a bare admin name means' }),
   AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN: flag({ fallback: 'false', meaning: 'refuse users without a verified e-mail address of that domain' }),
 
+  RSA_PUBLIC_KEY_FILE_PATH: path({ fallback: null, meaning: 'public key of an OpenMetadata server (DER or PEM): its bot tokens verify for 90 days more; imported once' }),
+  RSA_PRIVATE_KEY_FILE_PATH: path({ fallback: null, meaning: 'its private key, to compare; never kept' }),
+  JWT_KEY_ID: word({ fallback: null, meaning: '`kid` of the tokens that it signed' }),
+  JWT_ISSUER: word({ fallback: 'open-metadata.org', meaning: '`iss` of the tokens that it signed' }),
+
   MINTMARK_HOST: address({ fallback: '127.0.0.1', meaning: 'address to listen on' }),
   MINTMARK_PORT: port({ fallback: '8590', meaning: 'port to listen on' }),
   MINTMARK_PUBLIC_URL: url({ fallback: null, fallbackShown: 'http://localhost:<port>', meaning: 'address that others reach the service by; https unless loopback or `MINTMARK_ALLOW_HTTP`' }),
@@ -81,6 +90,8 @@ export const SETTINGS = {
   MINTMARK_TOKEN_USE: someOf('access', 'id')({ fallback: '[access,id]', meaning: 'Cognito token kinds that are accepted' }),
   MINTMARK_FAILED_LOGINS_PER_MINUTE: count({ fallback: '30', meaning: 'failed client authentications, for each client id from each address; `0`: no limit' }),
   MINTMARK_TRUSTED_ISSUERS: trustedIssuers({ fallback: '[]', meaning: 'workload issuers that token exchange may be set up for: `https://issuer` (discovery) or `issuer=FILE` (a JWKS file)' }),
+  MINTMARK_ALLOW_DEMO_KEYS: flag({ fallback: 'false', meaning: 'accept the key pair that OpenMetadata ships, whose private half is public; only while host and public url are loopback' }),
+  MINTMARK_WORKERS: workers({ fallback: '1', meaning: 'processes on this machine; `auto`: one a core' }),
   MINTMARK_TRUST_PROXY: proxies({ fallback: null, meaning: 'proxies whose `X-Forwarded-*` are believed: addresses or networks' }),
   MINTMARK_CLOCK_TOLERANCE: tolerance({ fallback: '5s', meaning: 'how far clocks may differ' }),
   MINTMARK_MAX_STALENESS: duration({ fallback: '5m', meaning: 'how long the service keeps minting and verifying while the database is away' }),

@@ -27,6 +27,16 @@ export function followRequests (app: FastifyInstance, metrics: Metrics): void {
   })
 }
 
+/** JSON, and nothing else. Clients that always say it is JSON, also of a body that is not there, mean no body. */
+export function readJsonOnly (app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null)
+    else void parse(request, body, done)
+  })
+}
+
 /** Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once. */
 export function compileSchemas (app: FastifyInstance): void {
   const options = { allErrors: true, useDefaults: true, strict: false } as const

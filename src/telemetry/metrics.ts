@@ -1,18 +1,27 @@
 /** What the service counts and measures, in Prometheus' form. No label has values that a stranger could choose. */
+import cluster from 'node:cluster'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { shareMetrics } from './cluster-metrics.ts'
+
+/** Over several workers: each reads the same database, so that the largest tells the truth. */
+const ofAll = { aggregator: 'max' } as const
+
+export type VerifiedKind = 'bot' | 'legacy' | 'user' | 'unknown'
 
 export interface Metrics {
   tokenIssued: (grant: 'client_credentials' | 'token_exchange' | 'admin') => void
   /** @param error of the closed list of OAuth errors */
   tokenRefused: (error: string) => void
   /** @param code of the closed list of failures, or `ok` */
-  verified: (kind: 'bot' | 'user' | 'unknown', code: string) => void
+  verified: (kind: VerifiedKind, code: string) => void
   revoked: (what: 'key' | 'bot' | 'token') => void
   /** @param pool as the settings name it */
   jwksFetched: (pool: string, outcome: 'ok' | 'failed') => void
   /** @param route as it was registered, not as it was asked for */
   answered: (route: string, method: string, status: number, seconds: number) => void
   databaseAnswered: (work: 'read' | 'write', seconds: number, failed: boolean) => void
+  /** Says where the gauges are read, once there is something to read. */
+  measure: (gauges: Gauges) => void
   contentType: string
   render: () => Promise<string>
 }
@@ -22,13 +31,14 @@ export interface Gauges {
   keysByState: () => Record<string, number>
   signingKeyAgeSeconds: () => number
   nextRotationAtSeconds: () => number
+  legacyKeys: () => ReadonlyArray<{ kid: string, verifiesUntilSeconds: number }>
   revocations: () => { tokens: number, bots: number, disabled: number }
   databaseSeenAgoSeconds: () => number
 }
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 
-export function createMetrics (gauges: Gauges): Metrics {
+export function createMetrics (): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -42,7 +52,6 @@ export function createMetrics (gauges: Gauges): Metrics {
   const database = new Histogram({ registers, name: 'mintmark_database_duration_seconds', help: 'Reads, and writes with their wait for the lock', labelNames: ['work'], buckets: LATENCY_BUCKETS })
   const failures = new Counter({ registers, name: 'mintmark_database_failures_total', help: 'Reads and writes that the database refused or did not answer', labelNames: ['work'] })
   for (const work of ['read', 'write']) failures.inc({ work }, 0)
-  addGauges(registers, gauges)
 
   return {
     tokenIssued: grant => { issued.inc({ grant }) },
@@ -55,20 +64,22 @@ export function createMetrics (gauges: Gauges): Metrics {
       database.observe({ work }, seconds)
       if (failed) failures.inc({ work })
     },
+    measure: gauges => { addGauges(registers, gauges) },
     contentType: registry.contentType,
-    render: async () => await registry.metrics()
+    render: cluster.isWorker ? shareMetrics(registry) : async () => await registry.metrics()
   }
 }
 
 function addGauges (registers: Registry[], gauges: Gauges): void {
   const gauge = (name: string, help: string, read: () => number): void => {
-    const made = new Gauge({ registers, name, help, collect: () => { made.set(read()) } })
+    const made = new Gauge({ registers, name, help, ...ofAll, collect: () => { made.set(read()) } })
   }
   gauge('mintmark_signing_key_age_seconds', 'How long the signing key has signed', gauges.signingKeyAgeSeconds)
   gauge('mintmark_next_rotation_timestamp_seconds', 'When the next key is to sign', gauges.nextRotationAtSeconds)
   gauge('mintmark_database_seen_seconds_ago', 'Since the database last answered', gauges.databaseSeenAgoSeconds)
 
   const keys = new Gauge({
+    ...ofAll,
     registers,
     name: 'mintmark_keys',
     help: 'Keys of the ring, by state',
@@ -77,7 +88,19 @@ function addGauges (registers: Registry[], gauges: Gauges): void {
       for (const [state, count] of Object.entries(gauges.keysByState())) keys.set({ state }, count)
     }
   })
+  const legacy = new Gauge({
+    ...ofAll,
+    registers,
+    name: 'mintmark_legacy_key_verifies_until_timestamp_seconds',
+    help: 'When the tokens of an imported legacy key end, by its kid',
+    labelNames: ['kid'],
+    collect () {
+      legacy.reset()
+      for (const { kid, verifiesUntilSeconds } of gauges.legacyKeys()) legacy.set({ kid }, verifiesUntilSeconds)
+    }
+  })
   const held = new Gauge({
+    ...ofAll,
     registers,
     name: 'mintmark_revocations_held',
     help: 'Revocations in memory: single tokens, bots with a cutoff, bots switched off',

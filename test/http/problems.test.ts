@@ -106,3 +106,10 @@ await t.test('an error inside says nothing of the inside', async t => {
   t.equal(answer.code, 'internal_error')
   t.notMatch(answer.text, /passwd|\.ts|stack/)
 })
+
+await t.test('a body that is said to be JSON, and is not there, is no body', async t => {
+  const service = await startService(t)
+  const token = await service.token(await service.bot('ingestion-bot'))
+  const response = await service.app.inject({ method: 'POST', url: '/verify', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } })
+  t.equal(response.statusCode, 200)
+})

@@ -1,70 +1,79 @@
-/** `/admin/keys`: what there is, rotate, revoke. */
+/** `/admin/keys`: what there is, rotate, revoke, import; and, with `?dryRun=true`, what that would touch. */
 import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
-import { formatDuration } from '../../duration.ts'
+import { KeyRefused } from '../../keys/key-import.ts'
+import type { Imported, KeyOffice, KnownKey } from '../../keys/key-office.ts'
 import type { KeyRing } from '../../keys/key-ring.ts'
-import type { Rotator, RotationWish } from '../../keys/rotator.ts'
+import type { LegacyRing } from '../../keys/legacy-key.ts'
 import type { RotationPolicy } from '../../keys/rotation-plan.ts'
-import { pendingKeysAt, stateAt, type Clock, type SigningKey } from '../../keys/signing-key.ts'
+import type { Rotator, RotationWish } from '../../keys/rotator.ts'
+import type { Clock } from '../../keys/signing-key.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { CountStore } from '../../tokens/token-counts.ts'
 import { invalid, Problem } from '../problems.ts'
+import { Moment, Reason } from '../schemas.ts'
 import { byOf } from './guard.ts'
-import { Duration, Moment, MomentOrNull, OrNull, Reason } from '../schemas.ts'
+import { KeyList, KeySchema, listKeys, showKey, showLegacyKey, Touches, touchesOf, type KeyUses } from './key-shapes.ts'
 
 export interface AdminKeyParts {
   ring: KeyRing
+  legacyRing: LegacyRing
   rotator: Rotator
+  keyOffice: KeyOffice
+  counts: CountStore
   policy: RotationPolicy
   clock: Clock
   metrics: Metrics
 }
 
-const KeySchema = Type.Object({
-  kid: Type.String(),
-  alg: Type.Literal('RS256'),
-  size: Type.Integer(),
-  state: Type.Enum(['pending', 'signing', 'retired', 'gone', 'revoked']),
-  origin: Type.Enum(['generated', 'imported']),
-  publishedAt: Moment,
-  signsFrom: Moment,
-  signsUntil: MomentOrNull,
-  verifiesUntil: Moment,
-  revokedAt: MomentOrNull,
-  revokedReason: OrNull(Type.String())
-})
-
-const KeyList = Type.Object({
-  now: Moment,
-  policy: Type.Object({ rotateEvery: Duration, publishAhead: Duration, maxTokenTtl: Duration }),
-  keys: Type.Array(KeySchema),
-  nextRotationAt: MomentOrNull
-})
-
 const RotateRequest = Type.Object({
-  force: Type.Optional(Type.Boolean()),
-  emergency: Type.Optional(Type.Boolean()),
+  force: Type.Optional(Type.Boolean({ description: 'From now; verifiers that cache the JWKS may meet a key that they do not know yet' })),
+  emergency: Type.Optional(Type.Boolean({ description: 'From now, and the key that signed until now is revoked' })),
   reason: Type.Optional(Reason)
 }, { additionalProperties: false })
 
-const RotationSchema = Type.Object({ effectiveAt: Moment, signing: Type.String(), next: Type.String() })
+const ImportRequestSchema = Type.Object({
+  privateKey: Type.Optional(Type.String({ minLength: 1, maxLength: 20_000, description: 'PEM, or base64 of DER (PKCS#8)' })),
+  publicKey: Type.Optional(Type.String({ minLength: 1, maxLength: 20_000, description: 'PEM, or base64 of DER (SPKI)' })),
+  kid: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'Its thumbprint (RFC 7638) by default' })),
+  issuer: Type.Optional(Type.String({ minLength: 1, maxLength: 1_000, description: 'The iss of the tokens that it signed elsewhere: makes it a legacy key' })),
+  verifiesUntil: Type.Optional(Moment)
+}, { additionalProperties: false })
 
-export const adminKeyRoutes: FastifyPluginAsyncTypebox<AdminKeyParts> = async (app, { ring, rotator, policy, clock, metrics }) => {
+const DryRunQuery = Type.Object({ dryRun: Type.Optional(Type.Boolean({ description: 'Change nothing, and say what the act would touch' })) }, { additionalProperties: false })
+const DryRun = { dryRun: Type.Optional(Type.Literal(true)), touches: Type.Optional(Touches) }
+const RotationSchema = Type.Object({ effectiveAt: Moment, signing: Type.String(), next: Type.String(), ...DryRun })
+const OneKey = Type.Object({ ...KeySchema.properties, ...DryRun })
+
+export const adminKeyRoutes: FastifyPluginAsyncTypebox<AdminKeyParts> = async (app, { ring, legacyRing, rotator, keyOffice, counts, policy, clock, metrics }) => {
+  const readUses = async (): Promise<KeyUses> => ({ counts: await counts.read(clock()), legacy: await counts.readLegacy() })
+
+  async function show (known: KnownKey, dryRun: boolean): Promise<Static<typeof OneKey>> {
+    const uses = await readUses()
+    const shown = known.kind === 'ring' ? showKey(known.key, uses, clock()) : showLegacyKey(known.key, uses, clock())
+    return dryRun ? { dryRun, ...shown, touches: touchesOf(shown.kid, uses, legacyRing.verifiesUntil(shown.kid)) } : shown
+  }
+
   app.get('/keys', {
     config: { needs: 'keys:read', action: 'keys.read' },
     schema: {
-      summary: 'The key ring',
+      summary: 'The key ring, and legacy keys',
       querystring: Type.Object({ all: Type.Optional(Type.Boolean({ description: 'Also keys that are gone' })) }, { additionalProperties: false }),
       response: { 200: KeyList }
     }
-  }, async request => listKeys(ring.all(), policy, clock(), request.query.all ?? false))
+  }, async request => listKeys({ ring: ring.all(), legacy: legacyRing.all(), uses: await readUses() }, policy, clock(), request.query.all ?? false))
 
   app.post('/keys/rotate', {
     config: { needs: 'keys:write', action: 'key.rotated' },
-    schema: { summary: 'Rotate the signing key', body: RotateRequest, response: { 200: RotationSchema } }
+    schema: { summary: 'Rotate the signing key', querystring: DryRunQuery, body: RotateRequest, response: { 200: RotationSchema } }
   }, async request => {
     const wish = wishOf(request.body)
-    const { effectiveAt, signing, next } = await rotator.rotate(wish, byOf(request))
+    if (request.query.dryRun) {
+      const { revokes, ...rotation } = await rotator.preview.rotate(wish)
+      return { dryRun: true as const, ...rotation, effectiveAt: rotation.effectiveAt.toISOString(), touches: touchesOf(revokes, await readUses(), null) }
+    }
+    const rotation = await rotator.rotate(wish, byOf(request))
     if (wish.kind === 'emergency') metrics.revoked('key')
-    return { effectiveAt: effectiveAt.toISOString(), signing, next }
+    return { ...rotation, effectiveAt: rotation.effectiveAt.toISOString() }
   })
 
   app.post('/keys/:kid/revoke', {
@@ -72,50 +81,48 @@ export const adminKeyRoutes: FastifyPluginAsyncTypebox<AdminKeyParts> = async (a
     schema: {
       summary: 'Revoke a key and every token that it signed',
       params: Type.Object({ kid: Type.String() }),
+      querystring: DryRunQuery,
       body: Type.Object({ reason: Reason }, { additionalProperties: false }),
-      response: { 200: KeySchema }
+      response: { 200: OneKey }
     }
   }, async request => {
-    const before = ring.all().find(({ kid }) => kid === request.params.kid)
-    const key = await rotator.revoke(request.params.kid, request.body.reason, byOf(request))
-    if (!key) throw new Problem('not_found', 'There is no key of this kid')
-    if (before?.revokedAt === null) metrics.revoked('key')
-    return showKey(key, clock())
+    const { params: { kid }, body: { reason }, query: { dryRun = false } } = request
+    const isNew = [...ring.all(), ...legacyRing.all()].some(key => key.kid === kid && key.revokedAt === null)
+    const known = await keyOffice.revoke(kid, reason, byOf(request), dryRun)
+    if (!known) throw new Problem('not_found', 'There is no key of this kid')
+    if (isNew && !dryRun) metrics.revoked('key')
+    return await show(known, dryRun)
   })
-}
 
-/** The ring as `GET /admin/keys` and `mintmark key list` show it. */
-export function listKeys (ring: readonly SigningKey[], policy: RotationPolicy, now: Date, all: boolean): Static<typeof KeyList> {
-  return {
-    now: now.toISOString(),
-    policy: {
-      rotateEvery: formatDuration(policy.rotateEverySeconds),
-      publishAhead: formatDuration(policy.publishAheadSeconds),
-      maxTokenTtl: formatDuration(policy.maxTokenTtlSeconds)
-    },
-    keys: ring.filter(key => all || stateAt(key, now) !== 'gone').map(key => showKey(key, now)),
-    nextRotationAt: pendingKeysAt(ring, now)[0]?.signsFrom.toISOString() ?? null
-  }
-}
-
-export function showKey (key: SigningKey, now: Date): Static<typeof KeySchema> {
-  return {
-    kid: key.kid,
-    alg: 'RS256',
-    size: key.size,
-    state: stateAt(key, now),
-    origin: key.origin,
-    publishedAt: key.publishedAt.toISOString(),
-    signsFrom: key.signsFrom.toISOString(),
-    signsUntil: key.signsUntil?.toISOString() ?? null,
-    verifiesUntil: key.verifiesUntil.toISOString(),
-    revokedAt: key.revokedAt?.toISOString() ?? null,
-    revokedReason: key.revokedReason
-  }
+  app.post('/keys/import', {
+    config: { needs: 'full', action: 'key.imported', fails: ['conflict'] },
+    schema: {
+      summary: 'Import a key: into the ring with its private half, or as a legacy key with the issuer of its tokens',
+      querystring: DryRunQuery,
+      body: ImportRequestSchema,
+      response: { 200: OneKey, 201: OneKey }
+    }
+  }, async (request, reply) => {
+    const { dryRun = false } = request.query
+    const { verifiesUntil, ...given } = request.body
+    const imported = await keyOffice.import({ ...given, ...(verifiesUntil !== undefined && { verifiesUntil: new Date(verifiesUntil) }) }, byOf(request), dryRun).catch(toProblem)
+    const known = assertTaken(imported)
+    return await reply.code(dryRun ? 200 : 201).send(await show(known, dryRun))
+  })
 }
 
 function wishOf ({ force = false, emergency = false, reason }: Static<typeof RotateRequest>): RotationWish {
   if (!emergency) return { kind: force ? 'forced' : 'scheduled' }
   if (reason === undefined) throw invalid('reason', 'is missing: an emergency rotation revokes the key that signed until now')
   return { kind: 'emergency', reason }
+}
+
+function toProblem (error: unknown): never {
+  throw error instanceof KeyRefused ? invalid(error.field, error.message) : error
+}
+
+function assertTaken (imported: Imported): KnownKey {
+  if (imported.kind === 'kid taken') throw new Problem('conflict', 'There is a key of this kid already')
+  if (imported.kind === 'refused') throw invalid(imported.field, imported.why)
+  return imported
 }
