@@ -1,4 +1,5 @@
 /** The process: settings → parts → app → listen → close gracefully. */
+import cluster from 'node:cluster'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
@@ -7,6 +8,7 @@ import { pendingKeysAt } from './keys/signing-key.ts'
 import { openParts, type Parts } from './parts.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { ADMIN_SCOPE } from './verify/admins.ts'
+import { startWorkers } from './workers.ts'
 
 /** Whoever has not been answered by then will not be: the process has to end within ten seconds. */
 const LONGEST_ANSWER_MS = 7_000
@@ -14,26 +16,39 @@ const LONGEST_ANSWER_MS = 7_000
 /** Serves until SIGTERM or Ctrl-C. Throws what `openParts` throws, or if the address cannot be listened on. */
 export async function serve (config: Config, command: string): Promise<void> {
   const log = createLog(config.logLevel)
+  if (cluster.isWorker) {
+    await serveHere(await openParts(config, log), log)
+    return
+  }
   for (const warning of config.warnings) log.warn(warning)
   const parts = await openParts(config, log)
+  await parts.importConfiguredKey()
+  if (config.workers === 1) {
+    await serveHere(parts, log)
+    await greet(parts, log, command)
+  } else {
+    await greet(parts, log, command)
+    await parts.close()
+    startWorkers(config.workers, log)
+  }
+}
+
+async function serveHere (parts: Parts, log: Log): Promise<void> {
+  const { config, changes, rotator, secretUsage, tokenCounts } = parts
   const app = await buildApp(parts, log)
   await app.listen({ host: config.host, port: config.port, listenTextResolver: address => `listening on ${address}, issuer ${config.issuer}` })
 
   const onFailure = (error: unknown): void => { log.error({ err: error }, 'the database is away or cannot be written; trying again') }
-  const stopWatching = parts.changes.start(onFailure)
-  const stopRotating = parts.rotator.start(onFailure)
-  const stopNoting = parts.secretUsage.start(onFailure)
-  await greet(parts, log, command)
+  const running = [changes, rotator, secretUsage, tokenCounts].map(part => part.start(onFailure))
 
   closeWithGrace({ delay: 9_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'closing after an error')
     else log.info(`closing on ${signal ?? 'request'}`)
-    stopRotating()
-    stopWatching()
-    stopNoting()
+    for (const stop of running) stop()
     setTimeout(() => { app.server.closeAllConnections() }, LONGEST_ANSWER_MS).unref()
     await app.close()
-    await parts.secretUsage.flush().catch(onFailure)
+    await secretUsage.flush().catch(onFailure)
+    await tokenCounts.flush().catch(onFailure)
     await parts.close()
     log.info('closed')
   })
