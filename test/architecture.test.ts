@@ -11,18 +11,20 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/keys', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit'],
-  main: ['app', 'parts', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
+  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit'],
+  main: ['app', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
+  workers: ['telemetry/cluster-metrics', 'type telemetry/log'],
   app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
-  parts: ['type config', 'settings', 'store', 'telemetry/metrics', 'type telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots'],
+  parts: ['issuers', 'config', 'settings', 'store', 'telemetry/metrics', 'telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots'],
+  issuers: ['type config', 'type keys', 'type tokens', 'type telemetry', 'type bots/bot-cache', 'bots/bot', 'verify'],
   index: ['plugin/plugin', 'type plugin/options', 'type verify/errors', 'type verify/principal'],
-  'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'type keys', 'keys/signing-key', 'bots', 'duration', 'type telemetry'],
+  'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type telemetry'],
   http: ['verify', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
   plugin: ['verify'],
-  verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key'],
+  verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'type keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],
-  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type telemetry/audit'],
+  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit'],
   'store/migrations': [],
   config: ['settings', 'duration'],
   settings: ['duration'],
@@ -35,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Packages that have a home: a change of library touches one place. */
 const HOMES: Array<[name: RegExp, homes: string[]]> = [
-  [/^jose$/, ['keys/local-vault', 'verify/jose-judge']],
+  [/^jose$/, ['keys/local-vault', 'keys/key-import', 'verify/jose-judge']],
   [/^aws-jwt-verify$/, ['verify/cognito-tokens']],
   [/^@fastify\/jwt$/, ['http/judge']],
   [/^fastify-plugin$/, ['plugin']],
@@ -45,8 +47,8 @@ const HOMES: Array<[name: RegExp, homes: string[]]> = [
   [/^kysely$/, ['store']],
   [/^node:sqlite$/, ['store/sqlite']],
   [/^(pino|pino-.+)$/, ['telemetry/log']],
-  [/^prom-client$/, ['telemetry/metrics']],
-  [/^close-with-grace$/, ['main']],
+  [/^prom-client$/, ['telemetry']],
+  [/^close-with-grace$/, ['main', 'workers']],
   [/^commander$/, ['cli']]
 ]
 

@@ -4,6 +4,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { OAUTH_ERRORS } from '../src/http/oauth/oauth-error.ts'
 import { VERIFY_FAILURES } from '../src/verify/errors.ts'
+import { LEGACY_ISSUER, legacyServer } from './fakes/legacy-server.ts'
 import { startService, type Service, type Teardown } from './fakes/service.ts'
 
 interface Panel { type: string, title: string, targets?: Array<{ expr: string, legendFormat: string }> }
@@ -105,6 +106,10 @@ async function exercisedService (t: Teardown): Promise<Service> {
   await app.inject({ method: 'GET', url: '/auth', headers: { authorization: `Bearer ${token}` } })
   for (const url of ['/.well-known/jwks.json', '/api/v1/system/config/jwks']) await app.inject({ method: 'GET', url })
   const authorization = `Bearer ${await service.adminToken()}`
+  const om = legacyServer(service.clock)
+  const publicKey = om.publicKey.export({ format: 'pem', type: 'spki' })
+  await app.inject({ method: 'POST', url: '/admin/keys/import', headers: { authorization }, payload: { publicKey, kid: om.kid, issuer: LEGACY_ISSUER } })
+  await app.inject({ method: 'POST', url: '/verify', headers: { authorization: `Bearer ${await om.token()}` } })
   await app.inject({ method: 'POST', url: '/admin/bots/ingestion-bot/revoke-tokens', headers: { authorization }, payload: {} })
   return service
 }

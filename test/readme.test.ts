@@ -2,10 +2,11 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { ENV_EXAMPLE, envExample, README, withSettingsTable } from '../scripts/settings-table.ts'
 import { readConfig } from '../src/config.ts'
 import { SETTINGS } from '../src/settings.ts'
+import { examplesOf, runExamples } from './fakes/examples.ts'
 import { freePort, freshCheckout } from './fakes/shell.ts'
 
 const readme = readFileSync(README, 'utf8')
@@ -22,7 +23,7 @@ await t.test('the settings table and .env.example derive from the settings', asy
 
 await t.test('what the documentation names is there', async t => {
   const decisions = readdirSync(DECISIONS)
-  const others = ['keys/README.md', 'docs/proxies.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+  const others = ['keys/README.md', 'docs/proxies.md', 'docs/moving-from-openmetadata.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
   const pages = [README, ...others.map(page => new URL(`../${page}`, import.meta.url)), ...decisions.map(name => new URL(name, DECISIONS))]
   for (const page of pages) {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
@@ -38,37 +39,15 @@ await t.test('what the documentation names is there', async t => {
   t.strictSame(named.filter(name => !Object.hasOwn(scripts, name)), [], 'each npm script that it names exists')
 })
 
-interface Example {
-  language: string
-  text: string
-}
-
 await t.test('each example does what the README says', async t => {
   const [servicePort, apiPort] = [await freePort(), await freePort()]
   const moved = readme.replaceAll('8590', String(servicePort)).replaceAll('8585', String(apiPort))
-  const examples: Example[] = [...moved.matchAll(/^```([a-z]+)\n(.*?)^```$/gms)].map(([, language = '', text = '']) => ({ language, text }))
+  const examples = examplesOf(moved)
 
   const checkout = freshCheckout(t, { MINTMARK_PORT: String(servicePort) })
   writeFileSync(join(checkout.folder, 'api.ts'), examples.find(({ language }) => language === 'ts')?.text ?? '')
   await checkout.start('npm start', `http://localhost:${servicePort}/health/ready`)
   await checkout.start('npx node api.ts', `http://localhost:${apiPort}/`)
 
-  const script = examples.map(({ language, text }, place) => language === 'sh' ? `echo; echo "example ${place}"\n${text}` : '').join('\n')
-  const { exitCode, stdout, stderr } = await checkout.bash(script)
-  t.equal(exitCode, 0, 'every command succeeds', { stdout, stderr })
-  for (const [, place, output = ''] of stdout.matchAll(/^example (\d+)\n(.*?)(?=^example \d+\n|(?![^]))/gms)) {
-    compare(t, output.trim(), examples[Number(place)], examples[Number(place) + 1])
-  }
+  await runExamples(t, checkout, examples)
 })
-
-/** What follows an example is what it answers, as far as it goes; `…` stands for any text. A failure must be announced. */
-function compare (t: Pick<Test, 'match' | 'equal' | 'notMatch'>, output: string, example: Example | undefined, announced: Example | undefined): void {
-  const command = example?.text ?? ''
-  if (announced?.language === 'json') {
-    const expected: unknown = JSON.parse(announced.text, (_, value: unknown) => value === '…' ? /./ : value)
-    t.match(JSON.parse(output), expected, command)
-  } else {
-    if (announced?.language === 'text') t.equal(output, announced.text.trim(), command)
-    t.notMatch(output, /urn:mintmark:|"error"/, command)
-  }
-}
