@@ -17,7 +17,7 @@ import { metricsRoutes } from './http/metrics.ts'
 import { answerNotFound } from './http/not-found.ts'
 import { oauthRoutes } from './http/oauth/routes.ts'
 import { problemOf, PROBLEMS, sendProblem } from './http/problems.ts'
-import { compileSchemas, followRequests, readJsonOnly, requestIdOf } from './http/requests.ts'
+import { compileSchemas, followRequests, requestIdOf } from './http/requests.ts'
 import { verifyRoutes } from './http/verify.ts'
 import { wellKnownRoutes } from './http/well-known.ts'
 import { createJwks } from './keys/jwks.ts'
@@ -33,7 +33,7 @@ const MOST_CONNECTIONS = 10_000
 export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<FastifyInstance> {
   const { config, ring, clock, metrics } = parts
   const app = createServer(parts, log)
-  readJsonOnly(app)
+  app.removeContentTypeParser('text/plain')
   compileSchemas(app)
   followRequests(app, metrics)
   await documentRoutes(app, version)
@@ -63,14 +63,18 @@ function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstan
     genReqId: requestIdOf,
     trustProxy: config.trustProxy === null ? false : [...config.trustProxy],
     bodyLimit: LARGEST_BODY_BYTES,
+    routerOptions: { maxParamLength: 1_000 },
     requestTimeout: 30_000,
-    http: { maxHeaderSize: LARGEST_HEADERS_BYTES, headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    http: { maxHeaderSize: LARGEST_HEADERS_BYTES, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, requireHostHeader: false },
     clientErrorHandler: answerClientError,
     return503OnClosing: false,
     rewriteUrl: request => rewriteAuthUrl(request.url ?? '/'),
     frameworkErrors: (error, request, reply) => { void answer(error, request, reply) }
   })
   app.server.maxConnections = MOST_CONNECTIONS
+  app.server.maxHeadersCount = 0 // their size is what is limited
+  // What a client expects is the original request's business.
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
   endConnectionsOnClose(app)
   for (const method of allMethodsButConnect()) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
   app.setErrorHandler(answer)

@@ -41,11 +41,19 @@ function exitCodeOf (error: unknown): 0 | 1 | 2 {
   return 1
 }
 
+/** Which setting to look at when the system refuses something. */
+const HINTS: Record<string, string> = {
+  EADDRINUSE: 'another program has the port, see MINTMARK_PORT',
+  EADDRNOTAVAIL: 'this machine has no such address, see MINTMARK_HOST',
+  ENOTFOUND: 'this address is not known, see MINTMARK_HOST',
+  EACCES: 'not permitted, see MINTMARK_PORT, MINTMARK_DATABASE_URL and MINTMARK_MASTER_KEY_FILE'
+}
+
 /** Errors that carry a sentence for the operator give it; of any other the name must do. */
 function messageOf (error: unknown): string {
   if (error instanceof SettingsError || error instanceof MasterKeyError || error instanceof StoreUnavailable || error instanceof Failed) return error.message
-  const { code, message } = error as NodeJS.ErrnoException
-  return code === undefined ? `mintmark failed: ${message}` : `${code}: ${message}`
+  const { code = '', message } = error as NodeJS.ErrnoException
+  return `${HINTS[code] ?? 'mintmark failed'}: ${message.replace(`${code}: `, '')}`
 }
 
 /** Commander would end the process with 1 for wrong usage. */

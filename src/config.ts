@@ -144,7 +144,8 @@ function * faultsBetween (settings: Settings): Generator<string> {
   if (settings.MINTMARK_ALLOW_DEMO_KEYS && !(isLoopback(settings.MINTMARK_HOST) && isLoopback(publicUrlOf(settings)))) {
     yield 'MINTMARK_ALLOW_DEMO_KEYS takes true only while MINTMARK_HOST and MINTMARK_PUBLIC_URL are loopback: whoever has the demo keys is any bot'
   }
-  for (const { issuer } of settings.MINTMARK_TRUSTED_ISSUERS) {
+  // A setting with a fault of its own has no value here.
+  for (const { issuer } of (settings.MINTMARK_TRUSTED_ISSUERS as Settings['MINTMARK_TRUSTED_ISSUERS'] | undefined) ?? []) {
     if (issuer === issuerOf(settings) || settings.AUTHENTICATION_AUTHORITY?.includes(issuer)) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not ours nor a user pool's (${issuer})`
   }
   for (const name of ['MINTMARK_PUBLIC_URL', 'MINTMARK_ISSUER'] as const) {
@@ -174,7 +175,7 @@ function readCognito (settings: Settings, faults: string[]): Config['cognito'] {
 function jwksUriByAuthority (addresses: readonly string[], authorities: readonly string[], faults: string[]): Map<string, string> {
   const found = new Map<string, string>()
   for (const address of addresses) {
-    const [authority] = authorities.filter(candidate => address.startsWith(`${candidate}/`)).sort((a, b) => b.length - a.length)
+    const [authority] = authorities.filter(candidate => regional(address).startsWith(`${regional(candidate)}/`)).sort((a, b) => b.length - a.length)
     if (authority) found.set(authority, address)
     else if (!address.endsWith('/api/v1/system/config/jwks')) {
       faults.push(`AUTHENTICATION_PUBLIC_KEYS takes JWKS addresses below an AUTHENTICATION_AUTHORITY, or our own: no issuer is bound to "${address}"`)
@@ -206,6 +207,9 @@ function readKeyFile (name: 'RSA_PUBLIC_KEY_FILE_PATH' | 'RSA_PRIVATE_KEY_FILE_P
     return undefined
   }
 }
+
+/** Cognito names a pool in two forms; this is one of them. */
+const regional = (address: string): string => address.replace('https://issuer-cognito-idp.', 'https://cognito-idp.')
 
 const publicUrlOf = (settings: Settings): string => settings.MINTMARK_PUBLIC_URL ?? `http://localhost:${settings.MINTMARK_PORT}`
 const issuerOf = (settings: Settings): string => settings.MINTMARK_ISSUER ?? publicUrlOf(settings)

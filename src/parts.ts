@@ -34,6 +34,9 @@ import { countVerifications } from './verify/counted.ts'
 import type { TokenUnderTest } from './verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
 
+/** Rotations are rare: a moment's wait lets calls that came together rotate once. */
+const OVERLAP_MS = 100
+
 export interface Parts {
   config: Config
   policy: RotationPolicy
@@ -85,7 +88,7 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
   const isStale = (): boolean => addSeconds(changes.lastSeenAt(), config.maxStalenessSeconds) < clock()
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
   const changes = watchChanges({ version: database.version, refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }], clock })
-  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp })
+  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlapMs: OVERLAP_MS })
   const keyOffice = createKeyOffice({
     rotator,
     legacyStore,

@@ -51,7 +51,7 @@ const integerOf = (...numbers: number[]) =>
   kind(numbers.join(', '), value => numbers.find(number => String(number) === value))
 const logLevel = kind('fatal, error, warn, info, debug, trace or silent',
   value => ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].find(level => level === value.toLowerCase()))
-const database = kind('sqlite:PATH', value => /^sqlite:.+$/.test(value) ? value : undefined)
+const database = kind('sqlite:PATH', value => /^sqlite:(?!:).+$/.test(value) ? value : undefined)
 const masterKeys = kind('32 random bytes as base64url, or a list of such keys: the first seals, all open',
   value => nonEmpty(everyOrNone(parseList(value), parseMasterKey)))
 
@@ -109,7 +109,7 @@ export type Settings = {
  */
 export function tidy (raw: string | undefined): string | undefined {
   const value = raw?.trim() ?? ''
-  const quoted = /^(["'])(.*)\1\s*(?:#.*)?$/s.exec(value)
+  const quoted = /^(["'])((?:(?!\1).)*)\1\s*(?:#.*)?$/s.exec(value)
   const bare = quoted?.[2] ?? value.replace(/(?:^|\s+)#.*$/s, '')
   return bare.trim() === '' ? undefined : bare.trim()
 }
@@ -120,7 +120,8 @@ function parseList (value: string): string[] | undefined {
     if (Array.isArray(parsed)) return everyOrNone(parsed, item => typeof item === 'string' && item !== '' ? item : undefined)
   } catch { /* not JSON: the guides write lists without quotes */ }
   const items = value.replace(/^\[(.*)\]$/s, '$1').split(',').map(item => item.trim().replace(/^(["'])(.*)\1$/, '$2'))
-  return items.length === 1 && items[0] === '' ? [] : items.every(item => item !== '') ? items : undefined
+  if (items.length === 1 && items[0] === '') return []
+  return items.every(item => item !== '' && !/["[\]]/.test(item)) ? items : undefined
 }
 
 function everyOrNone<I, T> (items: readonly I[] | undefined, parse: (item: I) => T | undefined): T[] | undefined {

@@ -11,14 +11,14 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit'],
+  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint'],
   main: ['app', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   workers: ['telemetry/cluster-metrics', 'type telemetry/log'],
   app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
   parts: ['issuers', 'config', 'settings', 'store', 'telemetry/metrics', 'telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots'],
   issuers: ['type config', 'type keys', 'type tokens', 'type telemetry', 'type bots/bot-cache', 'bots/bot', 'verify'],
   index: ['plugin/plugin', 'type plugin/options', 'type verify/errors', 'type verify/principal'],
-  'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
+  'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type telemetry'],
   http: ['verify', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
   plugin: ['verify'],

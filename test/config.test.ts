@@ -285,3 +285,37 @@ await t.test('.env in the working directory', async t => {
   process.env.MINTMARK_AUDIENCE = ''
   t.strictSame(configFromProcess().audience, ['from-file'], 'empty means unset')
 })
+
+await t.test('quotes end where they end', t => {
+  t.same(readConfig({ MINTMARK_ADMIN_GROUPS: '"a" # say "hi"' }).adminGroups, ['a'])
+  t.same(readConfig({ MINTMARK_ADMIN_GROUPS: '"a","b"' }).adminGroups, ['a', 'b'])
+  t.end()
+})
+
+await t.test('a fault in any setting is told by its name, and hides no other', async t => {
+  const bad: Record<string, string> = {
+    AUTHENTICATION_PROVIDER: 'okta',
+    MINTMARK_PORT: '0',
+    MINTMARK_TRUSTED_ISSUERS: '[http://x, https://ok]',
+    MINTMARK_TRUST_PROXY: '999.1.1.1',
+    MINTMARK_FAILED_LOGINS_PER_MINUTE: '-1',
+    MINTMARK_WORKERS: 'many',
+    MINTMARK_AUDIENCE: '[a',
+    MINTMARK_ADMIN_GROUPS: '"a',
+    MINTMARK_DATABASE_URL: 'sqlite::memory:',
+    MINTMARK_ROTATE_EVERY: 'x',
+    MINTMARK_KEY_SIZE: '1024',
+    LOG_LEVEL: 'loud',
+    MINTMARK_ALLOW_HTTP: 'maybe',
+    MINTMARK_PUBLIC_URL: 'here',
+    MINTMARK_TOKEN_USE: 'refresh'
+  }
+  try {
+    readConfig(bad)
+    t.fail('nothing was refused')
+  } catch (error) {
+    t.ok(error instanceof SettingsError)
+    const names = (error as SettingsError).faults.map(fault => fault.split(' ')[0])
+    for (const name of Object.keys(bad)) t.ok(names.includes(name), name)
+  }
+})

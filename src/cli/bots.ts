@@ -8,6 +8,7 @@ import { showBot, showSecret } from '../http/admin/bot-shapes.ts'
 import { cutoffAt } from '../keys/signing-key.ts'
 import type { Parts } from '../parts.ts'
 import type { AuditDraft } from '../telemetry/audit.ts'
+import { fitsIntoToken } from '../tokens/mint.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { botName, byCli, collect, duration, Failed, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
 
@@ -121,6 +122,7 @@ async function createBot (parts: Parts, name: string, options: CreateOptions, co
     audiences: [...new Set([...options.audience ?? config.audience, ...(options.admin ? [config.issuer] : [])])],
     tokenTtlSeconds: options.ttl ?? null
   }, config.audience, clock())
+  if (!fitsIntoToken(bot, config)) throw new Failed('roles, scopes and audiences together would make tokens larger than the 8 KiB that verifiers take')
   const first = options.secret ? newSecret(name, { now: clock() }) : undefined
   const { name: _, createdAt: __, updatedAt: ___, ...detail } = bot
   const outcome = await bots.create(bot, first?.stored ?? null, { ...byCli(), action: 'bot.created', target: name, detail: { ...detail, secret: first?.stored.id ?? null } })

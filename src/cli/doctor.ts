@@ -6,6 +6,7 @@ import { formatDuration } from '../duration.ts'
 import { pendingKeysAt } from '../keys/signing-key.ts'
 import { isLoopback } from '../settings.ts'
 import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
+import { databaseExists } from '../store/database.ts'
 import { createLog } from '../telemetry/log.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { print, subcommand, table, type OutputOptions } from './output.ts'
@@ -57,6 +58,7 @@ function * aboutMasterKey ({ masterKey }: Config): Generator<Finding> {
 }
 
 async function aboutDatabase (config: Config): Promise<Finding[]> {
+  if (!databaseExists(config.databaseUrl)) return [warn('database', `${config.databaseUrl} is not there`, 'it is made at the first start; if there was one, see MINTMARK_DATABASE_URL')]
   try {
     const parts = await openParts(config, createLog('silent', process.stderr))
     try {
@@ -99,8 +101,14 @@ async function aboutPool ({ authority, jwksUri }: { authority: string, jwksUri: 
     if (Math.abs(behind) > 5) return warn('clock', `it differs from that of ${authority} by ${behind} s`, 'set it by NTP')
     return ok('user pool', `${authority} can be reached`)
   } catch (error) {
-    return failed('user pool', `${jwksUri} cannot be reached: ${(error as Error).message}`, 'try it with curl from this machine: DNS, proxy, firewall, certificate')
+    return failed('user pool', `${jwksUri} cannot be reached: ${reasonOf(error)}`, 'try it with curl from this machine: DNS, proxy, firewall, certificate')
   }
+}
+
+/** `fetch` only says that it failed; why stands in the cause. */
+function reasonOf (error: unknown): string {
+  const { message, cause } = error as Error
+  return cause instanceof Error ? `${message} (${cause.message})` : message
 }
 
 function clockDifferenceSeconds (date: string | null): number {

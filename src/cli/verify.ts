@@ -21,5 +21,7 @@ const MARKS = { passed: 'ok', failed: 'FAILED', skipped: '-' } as const
 function describe ({ active, code, principal, checks }: Explanation): string {
   const verdict = active ? `good: ${principal?.kind ?? ''} ${principal?.name ?? ''}, until ${principal?.expiresAt ?? 'its key ends'}` : `refused: ${code ?? ''}`
   const rows = checks.map(check => [check.name, MARKS[check.outcome], check.found ?? ''])
-  return [verdict, '', table(rows)].join('\n')
+  const failed = checks.find(check => check.outcome === 'failed')
+  const help = failed ? ['', ...(failed.expected === undefined ? [] : [`Expected: ${failed.expected}`]), `What to do: ${failed.advice ?? ''}`] : []
+  return [verdict, '', table(rows), ...help].join('\n')
 }

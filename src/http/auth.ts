@@ -3,12 +3,14 @@
  * Traefik ForwardAuth, Envoy ext_authz, Caddy `forward_auth` and HAProxy. 200, 401 or 403, empty, and nothing else.
  */
 import { METHODS } from 'node:http'
+import { Type } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeFor, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { stringOrNull, type Principal } from '../verify/principal.ts'
 import type { Demands } from '../verify/trusted-issuer.ts'
+import { bearerToken } from '../verify/bearer-token.ts'
 import type { Verifier } from '../verify/verifier.ts'
-import { bearerOf, judgeOf } from './judge.ts'
+import { judgeOf } from './judge.ts'
 
 const PATH = '/auth'
 
@@ -17,7 +19,8 @@ const PATH = '/auth'
  * and its query asks nothing of us.
  */
 export function rewriteAuthUrl (url: string): string {
-  return url.startsWith(`${PATH}/`) ? PATH : url
+  const path = url.replace(/^https?:\/\/[^/]*/i, '')
+  return path.startsWith(`${PATH}/`) ? PATH : path
 }
 
 /** Proxies pass on whatever method the client used. */
@@ -31,27 +34,36 @@ export const authRoutes: FastifyPluginAsync<{ verifier: Verifier }> = async (app
     return await refuse(reply, error instanceof VerifyError ? error : new VerifyError('request_invalid', 'The request could not be read'))
   })
 
+  // Answered before the body: it is the original request's, and whatever type or length it claims to have, nobody reads it.
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeOf(request), demandsOf(request))
+    return await reply.code(200).headers({ ...identityHeaders(principal), 'cache-control': 'no-store' }).send()
+  }
+  const route = { url: PATH, onRequest: answer, handler: async () => { throw new Error('the hook has answered') } }
+  app.route({ ...route, method: allMethodsButConnect().filter(method => method !== 'GET' && method !== 'HEAD'), schema: { hide: true } })
   app.route({
-    method: allMethodsButConnect(),
-    url: PATH,
+    ...route,
+    method: 'GET',
+    config: { query: Demanded },
     schema: {
       tags: ['verify'],
       summary: 'May this request pass? For proxies',
-      description: 'Any method, and any path below: a proxy may append the original path, whose query is then ignored. Query: `scope`, `role`, `audience`, each repeatable.',
+      description: 'Any method, and any path below: a proxy may append the original path, whose query is then ignored.',
       response: {
         200: { type: 'null', description: 'It may pass; X-Auth-Request-* say who it is' },
         401: { type: 'null', description: 'No good token; WWW-Authenticate says why' },
         403: { type: 'null', description: 'The token lacks a scope or a role' }
       }
-    },
-    // Answered before the body: it is the original request's, and whatever type or length it claims to have, nobody reads it.
-    onRequest: async (request, reply) => {
-      const principal = await verifier.verify(bearerOf(request), judgeOf(request), demandsOf(request))
-      return await reply.code(200).headers({ ...identityHeaders(principal), 'cache-control': 'no-store' }).send()
-    },
-    handler: async () => { throw new Error('the hook has answered') }
+    }
   })
 }
+
+const Words = Type.Array(Type.String())
+const Demanded = Type.Object({
+  scope: Type.Optional(Type.Unsafe({ ...Words, description: 'All of them' })),
+  role: Type.Optional(Type.Unsafe({ ...Words, description: 'All of them' })),
+  audience: Type.Optional(Type.Unsafe({ ...Words, description: 'Any of them, in place of MINTMARK_AUDIENCE' }))
+})
 
 function demandsOf (request: FastifyRequest): Demands {
   const query = new URLSearchParams(request.url.split('?').slice(1).join('?'))

@@ -46,16 +46,9 @@ export function judgeOf (request: FastifyRequest): SignatureJudge {
   }
 }
 
-/** @returns the bearer token of `request`; empty if there is none. Two headers are one too many: the API behind a proxy might read the other one. */
-export function bearerOf (request: FastifyRequest): string {
-  const headers = request.raw.rawHeaders.filter((text, place) => place % 2 === 0 && text.toLowerCase() === 'authorization')
-  if (headers.length > 1) throw new VerifyError('request_invalid', 'Send one Authorization header')
-  return bearerToken(request.headers.authorization)
-}
-
 /** Verifies the bearer token of `request`. Throws `VerifyError`. */
 export async function authenticate (request: FastifyRequest, verifier: Verifier, demands: Demands = {}): Promise<Principal> {
-  return await verifier.verify(bearerOf(request), judgeOf(request), demands)
+  return await verifier.verify(bearerToken(request.raw.rawHeaders), judgeOf(request), demands)
 }
 
 /** Throws `audience_mismatch` unless a bot's token is meant for this service itself. */

@@ -3,6 +3,7 @@
  * Why a token is refused stands in verify/errors.ts; this adds all else that can go wrong, and turns thrown errors into answers.
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { DURATION_FORM, DURATION_PATTERN } from '../duration.ts'
 import { challengeFor, problemDocument, VERIFY_FAILURES, VerifyError, type VerifyCode } from '../verify/errors.ts'
 
 export const PROBLEMS = {
@@ -53,19 +54,26 @@ export function problemOf (error: unknown, isUnavailable: IsUnavailable): Proble
 }
 
 function problemOfFastify (error: FastifyError): Problem | undefined {
-  if (error.validation) return new Problem('validation_failed', 'The request has faults, see errors', { faults: error.validation.map(fault => faultOf(fault, error.validationContext)) })
+  if (error.validation) return new Problem('validation_failed', 'The request has faults, see errors', { faults: error.validation.filter(isTelling).map(fault => faultOf(fault, error.validationContext)) })
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Problem('unsupported_media_type', 'Send application/json')
   if (error.code === 'FST_ERR_BAD_URL') return new Problem('request_invalid', 'The path cannot be decoded')
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Problem('payload_too_large', 'Send a smaller body')
   const status = error.statusCode ?? 500
-  return status >= 400 && status < 500 ? new Problem('request_invalid', 'The request could not be read: is its body well-formed JSON?', { cause: error }) : undefined
+  if (status < 400 || status >= 500) return undefined
+  const isJson = /JSON|FST_ERR_CTP/.test(`${error.code} ${error.message}`)
+  return new Problem('request_invalid', isJson ? 'The request could not be read: is its body well-formed JSON?' : 'The request could not be read', { cause: error })
+}
+
+/** Of what may be null the schema says three things: only the one about the value itself helps. */
+function isTelling ({ keyword, params }: NonNullable<FastifyError['validation']>[number]): boolean {
+  return keyword !== 'anyOf' && !(keyword === 'type' && params.type === 'null')
 }
 
 function faultOf (fault: NonNullable<FastifyError['validation']>[number], where = 'body'): FieldFault {
   const unknown = fault.params.additionalProperty ?? fault.params.missingProperty
   const path = fault.instancePath.split('/').slice(1)
   const field = [...path, ...(typeof unknown === 'string' ? [unknown] : [])].join('.')
-  const message = fault.keyword === 'additionalProperties' ? 'is not a field that is known here' : fault.keyword === 'required' ? 'is missing' : fault.message ?? 'is wrong'
+  const message = fault.keyword === 'additionalProperties' ? 'is not a field that is known here' : fault.keyword === 'required' ? 'is missing' : fault.params.pattern === DURATION_PATTERN ? `takes ${DURATION_FORM}` : fault.message ?? 'is wrong'
   return { field: field === '' ? where : field, message }
 }
 

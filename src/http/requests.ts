@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** A request id that came with the request is kept, if it is one that can go into a log. */
@@ -15,7 +15,11 @@ export function requestIdOf ({ headers }: { headers: Record<string, string | str
 const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:\/|$)/
 
 export function followRequests (app: FastifyInstance, metrics: Metrics): void {
-  app.addHook('onRequest', async (request, reply) => { void reply.header('x-request-id', request.id) })
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id)
+    // Clients that always name a type, also of a body that is not there, mean no body.
+    if (isBodiless(request.headers)) delete request.headers['content-type']
+  })
   // An absent body is an empty one: then a field that is missing is reported by its name.
   app.addHook('preValidation', async request => { request.body ??= request.method === 'GET' || request.method === 'HEAD' ? undefined : {} })
   app.addHook('onResponse', async (request, reply) => {
@@ -27,14 +31,8 @@ export function followRequests (app: FastifyInstance, metrics: Metrics): void {
   })
 }
 
-/** JSON, and nothing else. Clients that always say it is JSON, also of a body that is not there, mean no body. */
-export function readJsonOnly (app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null)
-    else void parse(request, body, done)
-  })
+function isBodiless (headers: FastifyRequest['headers']): boolean {
+  return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
 }
 
 /** Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once. */

@@ -2,8 +2,9 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
+import { bearerToken } from '../verify/bearer-token.ts'
 import type { Verifier } from '../verify/verifier.ts'
-import { assertMeantForUs, authenticate, bearerOf, judgeOf } from './judge.ts'
+import { assertMeantForUs, authenticate, judgeOf } from './judge.ts'
 import type { ProblemCode } from './problems.ts'
 import { PrincipalSchema } from './schemas.ts'
 
@@ -48,7 +49,7 @@ export const verifyRoutes: FastifyPluginAsyncTypebox<{ verifier: Verifier, issue
       await assertMayExplain(request, verifier, issuer)
       return await verifier.explain(inBody ?? '', judgeOf(request), demands)
     }
-    const inHeader = bearerOf(request)
+    const inHeader = bearerToken(request.raw.rawHeaders)
     if (inHeader !== '' && inBody !== undefined) throw new VerifyError('request_invalid', 'Send the token in the header or in the body, not in both')
     return { active: true as const, principal: await verifier.verify(inBody ?? inHeader, judgeOf(request), demands) }
   })

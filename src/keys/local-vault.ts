@@ -94,5 +94,5 @@ function open (sealed: string, kid: string, masterKeys: readonly Buffer[]): Buff
       return Buffer.concat([decipher.update(ciphertext), decipher.final()])
     } catch { /* sealed by another of the master keys */ }
   }
-  throw new MasterKeyError(`no master key opens the private half of key ${kid}`)
+  throw new MasterKeyError(`the master key does not open the private half of key ${kid}: it is not the one that sealed it. Put the right one back (MINTMARK_MASTER_KEY, MINTMARK_MASTER_KEY_FILE or keys/master.key); nothing was changed`)
 }

@@ -2,6 +2,7 @@
  * Carries the rotation plan out: makes keys, writes the ring, and wakes when the plan has something to do.
  * It decides nothing: see rotation-plan.ts. Losing a race to another process is no error, the plan is made anew.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SYSTEM, type AuditDraft, type By } from '../telemetry/audit.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
@@ -45,9 +46,12 @@ type Events = (before: readonly SigningKey[], after: readonly SigningKey[]) => A
 const LONGEST_WAIT_MS = 30_000
 const RETRY_MS = 1_000
 
-/** @param parts.reload brings `ring` up to the store after a change; not `ring.refresh` itself where reads may overtake each other */
-export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void> }): Rotator {
-  const { ring, store, vault, policy, clock, reload = ring.refresh } = parts
+/**
+ * @param parts.reload brings `ring` up to the store after a change; not `ring.refresh` itself where reads may overtake each other
+ * @param parts.overlapMs how long an answer waits for calls that are on the wire already
+ */
+export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void>, overlapMs?: number }): Rotator {
+  const { ring, store, vault, policy, clock, reload = ring.refresh, overlapMs = 0 } = parts
   /** Keys that were made and not needed yet: what a preview shows is what the call then publishes. */
   let spares: readonly NewKey[] = []
 
@@ -119,7 +123,10 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     },
 
     async rotate (wish, by) {
-      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by).finally(() => { underWay.delete(wish.kind) })
+      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by).finally(async () => {
+        await sleep(overlapMs)
+        underWay.delete(wish.kind)
+      })
       underWay.set(wish.kind, shared)
       return await shared
     },

@@ -37,7 +37,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, options) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', async (request, reply) => {
     try {
-      request.principal = await verifier.verify(bearerToken(request.headers.authorization), judgeByJose)
+      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeByJose)
       return undefined
     } catch (error) {
       if (error instanceof VerifyError) return await refuse(request, reply, error)

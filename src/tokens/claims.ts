@@ -20,6 +20,9 @@ export interface BotClaims {
   tokenType: 'BOT'
 }
 
+/** Verifiers take no larger token. */
+export const LARGEST_TOKEN_BYTES = 8 * 1024
+
 /** The `typ` values that a token of ours may bear, whatever is minted now (RFC 9068 2.1; RFC 7515 4.1.9). */
 export const BOT_TOKEN_TYPES = ['at+jwt', 'application/at+jwt', 'jwt'] as const
 

@@ -7,7 +7,7 @@ import type { KeyVault } from '../keys/key-vault.ts'
 import type { Rotator } from '../keys/rotator.ts'
 import type { Clock, SigningKey } from '../keys/signing-key.ts'
 import type { Revocations } from './revocations.ts'
-import { audienceClaim, type BotClaims } from './claims.ts'
+import { audienceClaim, LARGEST_TOKEN_BYTES, type BotClaims } from './claims.ts'
 
 export interface Grant {
   bot: Bot
@@ -44,8 +44,28 @@ export class CannotMint extends Error {
 }
 
 const LONGEST_WAIT_MS = 1_000
+/** A header with a long kid, and the signature of a 4096-bit key. */
+const LARGEST_HEADER_AND_SIGNATURE_BYTES = 300 + 512
+/** Room for the pipeline and the run. */
+const LARGEST_ADDED_CLAIMS_BYTES = 600
 
-export type Mint = (grant: Grant) => Promise<MintedToken>
+/** A token of so many roles, scopes and audiences would be too large for any verifier. */
+export class TokenTooLarge extends Error {
+  constructor () {
+    super(`the token would be larger than ${LARGEST_TOKEN_BYTES} bytes`)
+    this.name = 'TokenTooLarge'
+  }
+}
+
+export interface Mint {
+  /** Throws {@link CannotMint} or {@link TokenTooLarge}. */
+  (grant: Grant): Promise<MintedToken>
+  /**
+   * Waits until the second is over in which the bot's tokens were revoked, so that `iat` alone tells them apart.
+   * @returns true if it had to wait: then ask anew who the bot is, it may be gone meanwhile
+   */
+  untilIssuable: (bot: string) => Promise<boolean>
+}
 
 export interface MintParts {
   ring: KeyRing
@@ -69,21 +89,21 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
     return key
   }
 
-  /** A token that is asked for in the second of a revocation is signed when that second is over, so that `iat` alone tells them apart. */
-  async function secondOfIssue (bot: string): Promise<number> {
-    const notBefore = revocations.notBefore(bot)
-    const early = notBefore * 1000 - clock().getTime()
-    if (early > 0) await sleep(Math.min(early, LONGEST_WAIT_MS))
-    return Math.max(Math.floor(clock().getTime() / 1000), notBefore)
+  async function untilIssuable (bot: string): Promise<boolean> {
+    const early = revocations.notBefore(bot) * 1000 - clock().getTime()
+    if (early <= 0) return false
+    await sleep(Math.min(early, LONGEST_WAIT_MS))
+    return true
   }
 
-  return async grant => {
+  async function mint (grant: Grant): Promise<MintedToken> {
     if (revocations.isStale()) throw new CannotMint('revocations have not been heard of for too long')
-    const iat = await secondOfIssue(grant.bot.name)
+    const iat = Math.max(Math.floor(clock().getTime() / 1000), revocations.notBefore(grant.bot.name))
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
     const key = await keyFor(claims.exp)
     const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, claims, async input => await vault.sign(key, input))
+    if (token.length > LARGEST_TOKEN_BYTES) throw new TokenTooLarge()
     onMinted?.(key.kid, grant.bot.name, claims.exp)
     return {
       token,
@@ -93,9 +113,18 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
       expiresAt: new Date(claims.exp * 1000)
     }
   }
+
+  return Object.assign(mint, { untilIssuable })
 }
 
-function claimsOf ({ bot, scopes, audiences }: Grant, policy: MintPolicy, iat: number, exp: number): BotClaims {
+/** True if a token with all that `bot` may have is one that verifiers take: the largest key's signature counted in. */
+export function fitsIntoToken (bot: Bot, policy: Pick<MintPolicy, 'issuer' | 'principalDomain'>): boolean {
+  const claims = claimsOf({ bot, scopes: bot.scopes, audiences: bot.audiences }, policy, 1e10, 1e10)
+  const bytes = Buffer.byteLength(JSON.stringify(claims)) + LARGEST_HEADER_AND_SIGNATURE_BYTES + LARGEST_ADDED_CLAIMS_BYTES
+  return Math.ceil(bytes * 4 / 3) <= LARGEST_TOKEN_BYTES
+}
+
+function claimsOf ({ bot, scopes, audiences }: Grant, policy: Pick<MintPolicy, 'issuer' | 'principalDomain'>, iat: number, exp: number): BotClaims {
   return {
     iss: policy.issuer,
     sub: bot.name,

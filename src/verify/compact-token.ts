@@ -1,7 +1,6 @@
 /** The form of a token (RFC 7515 3.1, RFC 7519 7.2). Decodes, and trusts nothing. */
+import { LARGEST_TOKEN_BYTES } from '../tokens/claims.ts'
 import { VerifyError } from './errors.ts'
-
-export const LARGEST_TOKEN_BYTES = 8 * 1024
 
 export type JsonObject = Record<string, unknown>
 

@@ -3,7 +3,8 @@
  * The content of a token whose signature did not pass stands under `unverified` only.
  */
 import type { CheckName, Check } from './checks.ts'
-import { LARGEST_TOKEN_BYTES, type JsonObject } from './compact-token.ts'
+import { LARGEST_TOKEN_BYTES } from '../tokens/claims.ts'
+import type { JsonObject } from './compact-token.ts'
 import type { VerifyCode, VerifyError } from './errors.ts'
 import { isoDate, stringsOf, type Principal } from './principal.ts'
 import type { TokenUnderTest } from './trusted-issuer.ts'

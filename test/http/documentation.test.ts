@@ -44,6 +44,12 @@ await t.test('GET /openapi.json', async t => {
     for (const error of Object.keys(OAUTH_ERRORS)) t.ok(text.includes(`"${error}"`), error)
   })
 
+  await t.test('names methods that OpenAPI knows, and no others', async t => {
+    const known = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
+    t.same(operations.filter(({ method }) => !known.includes(method)), [])
+    t.match(JSON.stringify(document.paths['/auth']), /"name":"scope"/)
+  })
+
   await t.test('is what the service really answers', async t => {
     const ajv = addFormats.default(new Ajv2020({ strict: false, validateFormats: true }))
     const client = await service.bot('ingestion-bot', { scopes: ['a', 'introspect'] })

@@ -21,7 +21,7 @@ const bot = (draft: BotDraft = {}): Grant['bot'] => draftBot('ingestion-bot', dr
 const NOTHING_REVOKED: MintParts['revocations'] = { isStale: () => false, notBefore: () => 0 }
 
 /** A mint over a settled ring, at {@link START}. */
-async function startMint (policy: Partial<MintPolicy> = {}, revocations: Partial<MintParts['revocations']> = {}): Promise<{ mint: (grant?: Partial<Grant>) => Promise<MintedToken & { header: object, payload: Record<string, unknown> }>, advance: (seconds: number) => void, kidThatSigns: () => string | undefined }> {
+async function startMint (policy: Partial<MintPolicy> = {}, revocations: Partial<MintParts['revocations']> = {}): Promise<{ mint: (grant?: Partial<Grant>) => Promise<MintedToken & { header: object, payload: Record<string, unknown> }>, advance: (seconds: number) => void, kidThatSigns: () => string | undefined, untilIssuable: Mint['untilIssuable'] }> {
   const { clock, advance } = movableClock(START)
   const store = memoryKeyStore(RING)
   const ring = createKeyRing(store, clock)
@@ -30,6 +30,7 @@ async function startMint (policy: Partial<MintPolicy> = {}, revocations: Partial
   const mint: Mint = createMint({ ring, rotator, vault, revocations: { ...NOTHING_REVOKED, ...revocations }, policy: { ...MINT_POLICY, ...policy }, clock })
   return {
     advance,
+    untilIssuable: mint.untilIssuable,
     kidThatSigns: () => ring.signing()?.kid,
     async mint (grant = {}) {
       const minted = await mint({ bot: bot(), scopes: [], audiences: ['metadata-api'], ...grant })
@@ -158,9 +159,10 @@ await t.test('after a revocation', async t => {
   await t.test('of all of a bot\'s tokens, one that is asked for in the same second is issued when that is over', async t => {
     const asked: string[] = []
     const notBefore = (name: string): number => { asked.push(name); return IAT + 1 }
-    const { mint, advance } = await startMint({}, { notBefore })
+    const { mint, advance, untilIssuable } = await startMint({}, { notBefore })
     advance(0.99)
     const startedAt = performance.now()
+    t.equal(await untilIssuable('ingestion-bot'), true)
     const { payload } = await mint()
     t.match(payload, { iat: IAT + 1, exp: IAT + 1 + HOUR })
     t.ok(performance.now() - startedAt >= 9, 'and not before')
@@ -168,8 +170,9 @@ await t.test('after a revocation', async t => {
   })
 
   await t.test('that is long over, a token is issued now', async t => {
-    const { mint, advance } = await startMint({}, { notBefore: () => IAT + 1 })
+    const { mint, advance, untilIssuable } = await startMint({}, { notBefore: () => IAT + 1 })
     advance(60)
+    t.equal(await untilIssuable('ingestion-bot'), false)
     t.equal((await mint()).payload.iat, IAT + 60)
   })
 

@@ -8,7 +8,8 @@ import type { KeyRing } from '../../keys/key-ring.ts'
 import { cutoffAt, type Clock } from '../../keys/signing-key.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { TokenRegistry } from '../../tokens/token-registry.ts'
-import { Problem } from '../problems.ts'
+import { fitsIntoToken } from '../../tokens/mint.ts'
+import { invalid, Problem } from '../problems.ts'
 import { Moment, OrNull } from '../schemas.ts'
 import { BotSchema, ByName, ChangeBotRequest, CreateBotRequest, pageOf, PageQuery, readChanges, showBot, type BotPolicy } from './bot-shapes.ts'
 import { ADMIN_SCOPES, assertFullAdmin, byOf } from './guard.ts'
@@ -31,6 +32,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
   }, async (request, reply) => {
     const bot = draftBot(request.body.name, readChanges(request.body, policy), policy.audience, clock())
     assertMayTouch(request, policy, bot)
+    assertFits(bot, policy)
     const outcome = await bots.create(bot, null, { ...byOf(request), action: 'bot.created', target: bot.name, detail: { ...request.body } })
     if (outcome === 'name taken') throw new Problem('conflict', `There is a bot named ${bot.name} already`)
     if (outcome === 'client id taken') throw clientTaken()
@@ -59,6 +61,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
     const outcome = await bots.update(request.params.name, bot => {
       const after = { ...bot, ...changes, updatedAt: clock() }
       assertMayTouch(request, policy, bot, after)
+      assertFits(after, policy)
       return after
     }, { ...byOf(request), action: 'bot.updated', target: request.params.name, detail: { ...request.body } })
     if ('failed' in outcome) throw outcome.failed === 'no such bot' ? noSuchBot() : clientTaken()
@@ -99,6 +102,11 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
 export function assertMayTouch (request: FastifyRequest, { issuer }: Pick<BotPolicy, 'issuer'>, ...states: Bot[]): void {
   const administers = states.some(bot => bot.audiences.includes(issuer) || bot.scopes.some(scope => ADMIN_SCOPES.includes(scope)))
   if (administers) assertFullAdmin(request, 'An act on a bot that may administer')
+}
+
+/** Throws a problem if a token of the bot would be larger than any verifier takes. */
+function assertFits (bot: Bot, policy: BotPolicy): void {
+  if (!fitsIntoToken(bot, policy)) throw invalid('roles', ', scopes and audiences together would make tokens larger than the 8 KiB that verifiers take')
 }
 
 /** Throws a problem if there is no such bot. */

@@ -19,7 +19,9 @@ export interface AdminCredentialParts {
   afterChange: () => Promise<void>
 }
 
-const KeySet = Type.Object({ keys: Type.Array(Type.Record(Type.String(), Type.Unknown()), { maxItems: 20, description: 'Public JWKs: RSA from 2048 bit, EC P-256, OKP Ed25519' }) }, { additionalProperties: false })
+const Text = Type.Optional(Type.String({ maxLength: 4_000 }))
+const PublicJwk = Type.Object({ kty: Type.String(), crv: Text, x: Text, y: Text, n: Text, e: Text, kid: Text, alg: Text, use: Text, key_ops: Type.Optional(Type.Array(Type.String(), { maxItems: 10 })), d: Text, k: Text }, { additionalProperties: { type: 'string', maxLength: 20_000 } })
+const KeySet = Type.Object({ keys: Type.Array(PublicJwk, { maxItems: 20, description: 'Public JWKs: RSA from 2048 bit, EC P-256, OKP Ed25519' }) }, { additionalProperties: false })
 
 const Word = Type.String({ minLength: 1, maxLength: 1024 })
 const TrustRules = Type.Array(Type.Object({

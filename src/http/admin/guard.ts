@@ -67,7 +67,7 @@ export function assertFullAdmin (request: FastifyRequest, act: string): void {
 function assertRight ({ admin, kind, scopes }: Principal, needs: AdminRight): void {
   if (admin) return
   const finer = kind === 'bot' ? scopes.filter(scope => ADMIN_SCOPES.includes(scope)) : []
-  if (finer.length === 0) throw new VerifyError('admin_required', 'This takes an admin; nobody is one by default')
+  if (finer.length === 0) throw new VerifyError('admin_required', 'This takes an admin')
   if (!finer.includes(needs)) throw new VerifyError('scope_insufficient', needs === 'full' ? 'This takes a full admin' : `This takes scope ${needs}`)
 }
 

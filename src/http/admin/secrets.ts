@@ -55,6 +55,7 @@ export const adminSecretRoutes: FastifyPluginAsyncTypebox<AdminSecretParts> = as
     await findBot(bots, params.name)
     const all = await secrets.list(params.name)
     const from = after === undefined ? 0 : all.findIndex(secret => secret.id === after) + 1
+    if (after !== undefined && from === 0) throw invalid('after', 'takes the `next` of the page before; that secret is gone: begin anew')
     const { page, next } = pageOf(all.slice(from, from + limit + 1), limit, secret => secret.id)
     return { secrets: page.map(showSecret), next }
   })

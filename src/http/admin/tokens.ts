@@ -19,10 +19,10 @@ export interface AdminTokenParts {
 }
 
 /** OpenMetadata's JWTTokenExpiry: an hour, or a number of days. */
-const LIVES: Record<string, string> = { OneHour: '1h', 1: '1d', 7: '7d', 30: '30d', 60: '60d', 90: '90d' }
+const LIVES = new Map([['OneHour', '1h'], ['1', '1d'], ['7', '7d'], ['30', '30d'], ['60', '60d'], ['90', '90d']])
 
 const TokenRequest = Type.Object({
-  expiry: Type.Optional(Type.String({ description: `OpenMetadata's words: ${Object.keys(LIVES).join(', ')} (days)`, examples: Object.keys(LIVES) })),
+  expiry: Type.Optional(Type.String({ description: `OpenMetadata's words: ${[...LIVES.keys()].join(', ')} (days)`, examples: [...LIVES.keys()] })),
   expiresIn: Type.Optional(Duration)
 }, { additionalProperties: false })
 
@@ -36,6 +36,7 @@ export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = asyn
       response: { 201: Type.Object({ token: Type.String(), tokenId: Type.String(), expiresAt: Moment }) }
     }
   }, async (request, reply) => {
+    await mint.untilIssuable(request.params.name)
     const bot = await findBot(bots, request.params.name)
     assertMayTouch(request, policy, bot)
     const ttlSeconds = lifeOf(request.body, policy)
@@ -50,8 +51,8 @@ export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = asyn
 function lifeOf ({ expiry, expiresIn }: Static<typeof TokenRequest>, policy: BotPolicy): number {
   if ((expiry === undefined) === (expiresIn === undefined)) throw invalid('expiry', 'or expiresIn: send one of them')
   if (expiresIn !== undefined) return readLife('expiresIn', expiresIn, policy)
-  if (expiry === 'Unlimited') throw invalid('expiry', 'Unlimited does not exist here: no token lives for ever. Let the pipeline fetch its tokens (POST /oauth/token), or take at most 90 days')
-  const life = LIVES[expiry ?? '']
-  if (life === undefined) throw invalid('expiry', `takes ${Object.keys(LIVES).join(', ')}`)
+  if (expiry === 'Unlimited') throw invalid('expiry', 'Unlimited does not exist here: no token lives for ever. Let the pipeline fetch its tokens (POST /oauth/token), or name an end, up to MINTMARK_MAX_TOKEN_TTL')
+  const life = LIVES.get(expiry ?? '')
+  if (life === undefined) throw invalid('expiry', `takes ${[...LIVES.keys()].join(', ')}`)
   return readLife('expiry', life, policy)
 }

@@ -20,7 +20,7 @@ export interface CallerParts {
 
 /** Throws `OAuthError`, or `VerifyError` about the bearer token. */
 export async function identifyCaller (request: FastifyRequest, parameters: Parameters, { authenticateClient, verifier, issuer }: CallerParts): Promise<Caller> {
-  if (bearerToken(request.headers.authorization) === '') return { kind: 'bot', bot: await authenticateClient(request, parameters) }
+  if (bearerToken(request.raw.rawHeaders) === '') return { kind: 'bot', bot: await authenticateClient(request, parameters) }
   if (parameters.get('client_secret') !== undefined) throw new OAuthError('invalid_request', 'Authenticate in one way, not by bearer token and by client secret')
   const principal = await authenticate(request, verifier, { audience: null })
   assertMeantForUs(principal, issuer)

@@ -4,6 +4,7 @@ import type { Bot } from '../../bots/bot.ts'
 import type { BotCache } from '../../bots/bot-cache.ts'
 import { matchSecret } from '../../bots/secret.ts'
 import type { SecretUsage } from '../../bots/secret-usage.ts'
+import { isSentTwice } from '../../verify/bearer-token.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parameters } from './parameters.ts'
 import type { FailedLogins } from './failed-logins.ts'
@@ -43,9 +44,10 @@ export function createClientAuthentication ({ botCache, secretUsage, failedLogin
 }
 
 function credentialsOf (request: FastifyRequest, parameters: Parameters): Credentials {
-  const inHeader = basicCredentials(request.headers.authorization)
+  const { authorization } = request.headers
   const inBody = parameters.get('client_secret')
-  if (inHeader && inBody !== undefined) throw new OAuthError('invalid_request', 'Authenticate in one way, not by header and by body')
+  if (isSentTwice(request.raw.rawHeaders) || (authorization !== undefined && inBody !== undefined)) throw new OAuthError('invalid_request', 'Authenticate in one way, not by header and by body')
+  const inHeader = basicCredentials(authorization)
   const clientId = parameters.get('client_id')
   if (inHeader) {
     if (clientId !== undefined && clientId !== inHeader.clientId) throw new OAuthError('invalid_request', 'client_id is not the client of the Authorization header')

@@ -1,7 +1,7 @@
 /** Errors of the OAuth endpoints: RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2, RFC 8693 2.2.2, RFC 8628 3.5. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from '@fastify/type-provider-typebox'
-import { CannotMint } from '../../tokens/mint.ts'
+import { CannotMint, TokenTooLarge } from '../../tokens/mint.ts'
 import { challengeFor, VerifyError } from '../../verify/errors.ts'
 import { problemOf, type IsUnavailable } from '../problems.ts'
 
@@ -48,6 +48,7 @@ export const OAuthErrorSchema = Type.Object({
 export function toOAuthError (error: unknown, isUnavailable: IsUnavailable): OAuthError {
   if (error instanceof OAuthError) return error
   if (error instanceof CannotMint) return new OAuthError('temporarily_unavailable', 'No token can be made now: try again shortly', { cause: error })
+  if (error instanceof TokenTooLarge) return new OAuthError('invalid_request', 'The token would be too large for any verifier: ask for fewer scopes or audiences')
   if (error instanceof VerifyError) return ofBearer(error)
   const problem = problemOf(error, isUnavailable)
   switch (problem.code) {
@@ -61,7 +62,7 @@ export function toOAuthError (error: unknown, isUnavailable: IsUnavailable): OAu
 /** A bearer token that an admin showed in place of client authentication was refused. */
 function ofBearer (error: VerifyError): OAuthError {
   const challenge = challengeFor(error.code, error.message)
-  const code = error.code === 'keys_unavailable' || error.code === 'state_stale' ? 'temporarily_unavailable' : error.code === 'admin_required' ? 'insufficient_scope' : 'invalid_token'
+  const code = error.code === 'request_invalid' ? 'invalid_request' : error.code === 'keys_unavailable' || error.code === 'state_stale' ? 'temporarily_unavailable' : error.code === 'admin_required' ? 'insufficient_scope' : 'invalid_token'
   return new OAuthError(code, error.message, { cause: error, ...(challenge !== null && { headers: { 'www-authenticate': challenge } }) })
 }
 

@@ -37,7 +37,8 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
   }, async request => {
     const parameters = readParameters(request.body)
     assertGrantType(required(parameters, 'grant_type', 'client_credentials'))
-    const bot = await authenticateClient(request, parameters)
+    const first = await authenticateClient(request, parameters)
+    const bot = await mint.untilIssuable(first.name) ? await authenticateClient(request, parameters) : first
     const minted = await mint({
       bot,
       scopes: grantedScopes(bot, parameters.get('scope')),

@@ -40,6 +40,28 @@ await t.test('delete, revoke-tokens', async t => {
   })
 })
 
+await t.test('a token that is asked for while the bot is ended is not to be had', async t => {
+  const service = await startService(t)
+  const admin = askAs(service.app, await service.adminToken())
+  const client = await service.bot('victim')
+  await admin('POST', '/admin/bots/victim/revoke-tokens', {})
+  const asked = service.token(client).then(() => 'issued', (error: unknown) => String(error))
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  t.equal((await admin('DELETE', '/admin/bots/victim')).statusCode, 204)
+  t.match(await asked, /invalid_client/)
+})
+
+await t.test('a bot whose tokens no verifier would take cannot be made', async t => {
+  const service = await startService(t)
+  const admin = askAs(service.app, await service.adminToken())
+  const many = (length: number): string[] => Array.from({ length: 60 }, (_, number) => `${'r'.repeat(length)}${number}`)
+  t.match((await admin('POST', '/admin/bots', { name: 'big', roles: many(200) })).json(), { code: 'validation_failed', errors: [{ message: /8 KiB/ }] })
+  t.equal((await admin('POST', '/admin/bots', { name: 'big', roles: many(60) })).statusCode, 201)
+  t.match((await admin('PATCH', '/admin/bots/big', { scopes: many(100) })).json(), { code: 'validation_failed' })
+  const made = await admin('POST', '/admin/bots/big/tokens', { expiresIn: '1h' })
+  t.equal((await askAs(service.app, made.json<{ token: string }>().token)('POST', '/verify')).statusCode, 200)
+})
+
 await t.test('POST …/tokens makes a token to paste', async t => {
   const service = await startService(t, { MINTMARK_MAX_TOKEN_TTL: '60d' })
   const admin = askAs(service.app, await service.adminToken())
@@ -73,7 +95,8 @@ await t.test('POST …/tokens makes a token to paste', async t => {
 
 await t.test('PUT …/jwks and …/trust are validated, and stored', async t => {
   const service = await startService(t, { MINTMARK_TRUSTED_ISSUERS: '[https://token.actions.githubusercontent.com]' })
-  const admin = askAs(service.app, await service.adminToken())
+  const token = await service.adminToken()
+  const admin = askAs(service.app, token)
   await service.bot('ingestion-bot')
   const jwk = (type: 'rsa' | 'ec' | 'ed25519', options: object = {}) => generateKeyPairSync(type as 'rsa', { modulusLength: 2048, namedCurve: 'P-256', ...options } as { modulusLength: number })
   const faultOf = async (path: string, body: unknown): Promise<unknown> => {
@@ -92,7 +115,10 @@ await t.test('PUT …/jwks and …/trust are validated, and stored', async t => 
   t.match(await faultOf('jwks', { keys: [{ ...rsa, alg: 'RS512' }] }), { message: /RS256/ })
   t.match(await faultOf('jwks', { keys: [{ kty: 'oct', k: 'AA' }] }), { message: /private key/ })
   t.match(await faultOf('jwks', { keys: [{ ...rsa, kid: '1' }, { ...rsa, kid: '1' }] }), { field: 'keys', message: /twice/ })
-  t.match(await faultOf('jwks', { keys: [{ kty: 'RSA', n: 5, e: 'AQAB' }] }), { message: /not a public key/ })
+  t.match(await faultOf('jwks', { keys: [{ kty: 'RSA', e: 'AQAB' }] }), { message: /not a public key/ })
+
+  const deep = await service.app.inject({ method: 'PUT', url: '/admin/bots/ingestion-bot/jwks', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, payload: `{"keys":[{"kty":"RSA","z":${'['.repeat(5_000)}${']'.repeat(5_000)}}]}` })
+  t.equal(deep.statusCode, 400, 'a member that no key has, however deep')
 
   const rule = { issuer: 'https://token.actions.githubusercontent.com', audience: 'mintmark', subject: 'repo:acme/*' }
   t.equal(await faultOf('trust', [rule, { ...rule, subject: 'repo:acme/data:ref:refs/heads/main', claims: { environment: 'prod' }, pipelineClaim: 'workflow', runClaim: 'run_id' }]), 'taken')
