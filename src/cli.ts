@@ -15,6 +15,14 @@ import { version } from './version.ts'
 /** How the reader calls this program: in a checkout by npm, else by its name. */
 const command = import.meta.url.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
 
+/** Which setting to look at when the system refuses something. */
+const HINTS: Record<string, string> = {
+  EADDRINUSE: 'another program has the port, see MINTMARK_PORT',
+  EADDRNOTAVAIL: 'this machine has no such address, see MINTMARK_HOST',
+  ENOTFOUND: 'this address is not known, see MINTMARK_HOST',
+  EACCES: 'not permitted, see MINTMARK_PORT, MINTMARK_DATABASE_URL and MINTMARK_MASTER_KEY_FILE'
+}
+
 const program = new Command('mintmark')
   .description('Mints and rotates RSA-signed JWTs for ingestion bots, and verifies them beside Cognito user tokens.\nWorks on the database that the settings name, whether a server runs on it or not.')
   .version(version, '--version')
@@ -39,14 +47,6 @@ function exitCodeOf (error: unknown): 0 | 1 | 2 {
   const message = messageOf(error)
   if (message !== '') console.error(message)
   return 1
-}
-
-/** Which setting to look at when the system refuses something. */
-const HINTS: Record<string, string> = {
-  EADDRINUSE: 'another program has the port, see MINTMARK_PORT',
-  EADDRNOTAVAIL: 'this machine has no such address, see MINTMARK_HOST',
-  ENOTFOUND: 'this address is not known, see MINTMARK_HOST',
-  EACCES: 'not permitted, see MINTMARK_PORT, MINTMARK_DATABASE_URL and MINTMARK_MASTER_KEY_FILE'
 }
 
 /** Errors that carry a sentence for the operator give it; of any other the name must do. */
