@@ -22,7 +22,7 @@ import { verifyRoutes } from './http/verify.ts'
 import { wellKnownRoutes } from './http/well-known.ts'
 import { createJwks } from './keys/jwks.ts'
 import { reasonsNotReady, type Parts } from './parts.ts'
-import { StoreUnavailable } from './store/database.ts'
+import { isUnavailable } from './store/database.ts'
 import { createRefusedCalls } from './telemetry/refused-calls.ts'
 import { version } from './version.ts'
 
@@ -40,7 +40,7 @@ export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<F
   await registerJwt(app)
 
   await app.register(wellKnownRoutes, { issuer: config.issuer, publicUrl: config.publicUrl, jwksMaxAgeSeconds: config.jwksMaxAgeSeconds, jwks: createJwks(ring, clock) })
-  await app.register(oauthRoutes, { ...parts, issuer: config.issuer, failedLoginsPerMinute: config.failedLoginsPerMinute, afterChange: parts.changes.catchUp, isUnavailable })
+  await app.register(oauthRoutes, { ...parts, issuer: config.issuer, failedLoginsPerMinute: config.failedLoginsPerMinute, isUnavailable })
   await app.register(verifyRoutes, { verifier: parts.verifier, issuer: config.issuer })
   await app.register(authRoutes, { verifier: parts.verifier })
   await app.register(healthRoutes, { notReady: () => reasonsNotReady(parts) })
@@ -48,8 +48,6 @@ export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<F
   await registerAdmin(app, parts)
   return app
 }
-
-const isUnavailable = (error: unknown): boolean => error instanceof StoreUnavailable
 
 function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstance {
   const answer = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -83,7 +81,7 @@ function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstan
 }
 
 async function registerAdmin (app: FastifyInstance, parts: Parts): Promise<void> {
-  const { config, verifier, changes } = parts
+  const { config, verifier } = parts
   const refusedCalls = createRefusedCalls({
     audit: parts.audit,
     clock: parts.clock,
@@ -93,7 +91,7 @@ async function registerAdmin (app: FastifyInstance, parts: Parts): Promise<void>
   const isTrustedIssuer = (issuer: string): boolean => config.trustedIssuers.some(trusted => trusted.issuer === issuer)
   await app.register(async admin => {
     guardAdmin(admin, { verifier, issuer: config.issuer, refusedCalls })
-    const options = { ...parts, policy: config, afterChange: changes.catchUp, isTrustedIssuer }
+    const options = { ...parts, policy: config, isTrustedIssuer }
     await admin.register(adminKeyRoutes, parts)
     await admin.register(adminBotRoutes, options)
     await admin.register(adminSecretRoutes, options)

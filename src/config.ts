@@ -82,6 +82,10 @@ export function readConfig (environment: Environment): Config {
   const faults: string[] = []
   const settings = readSettings(withSecretFiles(environment, faults), faults)
   faults.push(...faultsBetween(settings))
+  const databaseUrl = settings.MINTMARK_DATABASE_URL as string | undefined // a setting with a fault has no value
+  if (databaseUrl?.startsWith('postgres') && settings.MINTMARK_MASTER_KEY === undefined && tidy(environment.MINTMARK_MASTER_KEY_FILE) === undefined) {
+    faults.push('MINTMARK_MASTER_KEY takes 32 random bytes as base64url, and is required with PostgreSQL: all replicas need the same')
+  }
   const cognito = readCognito(settings, faults)
   const legacyKey = readLegacyKey(settings, faults)
   if (faults.length > 0) throw new SettingsError(faults)

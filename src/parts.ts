@@ -12,13 +12,13 @@ import { createLocalVault, MasterKeyError, type LocalVault } from './keys/local-
 import { masterKeysFromFile } from './keys/master-key.ts'
 import type { RotationPolicy } from './keys/rotation-plan.ts'
 import { createRotator, type Rotator } from './keys/rotator.ts'
-import { addSeconds, pendingKeysAt, KEY_STATES, stateAt, type Clock } from './keys/signing-key.ts'
+import { pendingKeysAt, KEY_STATES, stateAt, type Clock } from './keys/signing-key.ts'
 import { isReservedIssuer, issuersOf } from './issuers.ts'
 import { SETTINGS } from './settings.ts'
 import { createAuditTrail } from './store/audit-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from './store/bot-table.ts'
 import { watchChanges, type ChangeWatch } from './store/change-watch.ts'
-import { databaseExists, openDatabase } from './store/database.ts'
+import { databaseExists, isUnavailable, openDatabase } from './store/database.ts'
 import { createCountStore } from './store/count-table.ts'
 import { createKeyStore } from './store/key-table.ts'
 import { createLegacyKeyStore } from './store/legacy-key-table.ts'
@@ -34,7 +34,7 @@ import { countVerifications } from './verify/counted.ts'
 import type { TokenUnderTest } from './verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
 
-/** Rotations are rare: a moment's wait lets calls that came together rotate once. */
+/** Rotations are rare: a moment's wait lets calls that came together, to whichever replica, rotate once. */
 const OVERLAP_MS = 100
 
 export interface Parts {
@@ -61,6 +61,8 @@ export interface Parts {
   audit: AuditTrail
   metrics: Metrics
   changes: ChangeWatch
+  /** After each change that was made here: it is in force here before it is answered. */
+  afterChange: () => Promise<void>
   revocationCounts: Revocations['counts']
   close: () => Promise<void>
 }
@@ -69,7 +71,9 @@ export interface Parts {
  * Opens the database, and brings the ring to where it can sign.
  * Throws `MasterKeyError` or `StoreUnavailable`, each with a sentence for the operator.
  */
-export async function openParts (config: Config, log: Log, clock: Clock = () => new Date()): Promise<Parts> {
+export async function openParts (config: Config, log: Log, machineClock: Clock = () => new Date(), overlapMs = OVERLAP_MS): Promise<Parts> {
+  /** The database's clock rules: all replicas go by it. */
+  const clock: Clock = () => new Date(machineClock().getTime() + changes.clockOffsetMs())
   const masterKeys = readMasterKeys(config)
   const metrics = createMetrics()
   const database = await openDatabase(config.databaseUrl, metrics.databaseAnswered)
@@ -77,7 +81,7 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
   const vault = createLocalVault(masterKeys, config.keySize)
   const bots = { ...createBotReader(database), ...createBotWriter(database) }
   const secrets = createSecretRegistry(database)
-  const botCache = createBotCache(bots, secrets)
+  const botCache = createBotCache(bots, secrets, isUnavailable)
   const policy: RotationPolicy = config
 
   const ring = createKeyRing(store, clock)
@@ -85,10 +89,14 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
   const legacyRing = createLegacyRing(legacyStore, clock)
   const counts = createCountStore(database)
   const tokenCounts = createTokenCounts(counts, clock)
-  const isStale = (): boolean => addSeconds(changes.lastSeenAt(), config.maxStalenessSeconds) < clock()
+  const isStale = (): boolean => changes.secondsSinceSeen() > config.maxStalenessSeconds
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
-  const changes = watchChanges({ version: database.version, refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }], clock })
-  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlapMs: OVERLAP_MS })
+  const changes = watchChanges({ ...database, refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }], clock: machineClock })
+  const afterChange = async (): Promise<void> => {
+    botCache.forget()
+    await changes.catchUp()
+  }
+  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlapMs })
   const keyOffice = createKeyOffice({
     rotator,
     legacyStore,
@@ -133,6 +141,7 @@ export async function openParts (config: Config, log: Log, clock: Clock = () => 
     audit: createAuditTrail(database),
     metrics,
     changes,
+    afterChange,
     revocationCounts: revocations.counts,
     close: database.close
   }
@@ -180,7 +189,8 @@ export function reasonsNotReady ({ ring, clock, changes, config }: Parts): strin
   return [
     ...(ring.signing() ? [] : ['no key signs']),
     ...(pendingKeysAt(ring.all(), now).length > 0 ? [] : ['rotation is overdue: no key is pending']),
-    ...(addSeconds(changes.lastSeenAt(), config.maxStalenessSeconds) < now ? ['the database has been away for longer than MINTMARK_MAX_STALENESS'] : [])
+    ...(Math.abs(changes.clockOffsetMs()) > config.clockToleranceSeconds * 1000 ? [`the clock of this machine differs from the database's by ${Math.round(changes.clockOffsetMs() / 100) / 10} s, more than MINTMARK_CLOCK_TOLERANCE: set it by NTP`] : []),
+    ...(changes.secondsSinceSeen() > config.maxStalenessSeconds ? ['the database has been away for longer than MINTMARK_MAX_STALENESS'] : [])
   ]
 }
 
@@ -201,6 +211,6 @@ function createGauges ({ ring, legacyRing, revocations, changes, clock }: { ring
     nextRotationAtSeconds: () => (pendingKeysAt(ring.all(), clock())[0]?.signsFrom.getTime() ?? NaN) / 1000,
     legacyKeys: () => legacyRing.all().filter(key => legacyStateAt(key, clock()) === 'retired').map(({ kid, verifiesUntil }) => ({ kid, verifiesUntilSeconds: verifiesUntil.getTime() / 1000 })),
     revocations: revocations.counts,
-    databaseSeenAgoSeconds: () => secondsSince(changes.lastSeenAt())
+    databaseSeenAgoSeconds: changes.secondsSinceSeen
   }
 }

@@ -51,7 +51,7 @@ const integerOf = (...numbers: number[]) =>
   kind(numbers.join(', '), value => numbers.find(number => String(number) === value))
 const logLevel = kind('fatal, error, warn, info, debug, trace or silent',
   value => ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].find(level => level === value.toLowerCase()))
-const database = kind('sqlite:PATH', value => /^sqlite:(?!:).+$/.test(value) ? value : undefined)
+const database = kind('sqlite:PATH or postgres://…', value => /^(?:sqlite:(?!:).+|postgres(?:ql)?:\/\/.+)$/.test(value) ? value : undefined)
 const masterKeys = kind('32 random bytes as base64url, or a list of such keys: the first seals, all open',
   value => nonEmpty(everyOrNone(parseList(value), parseMasterKey)))
 
@@ -77,8 +77,8 @@ export const SETTINGS = {
   MINTMARK_ALLOW_HTTP: flag({ fallback: 'false', meaning: 'plain http on a private network; warned of at each start' }),
   MINTMARK_ISSUER: url({ fallback: null, fallbackShown: 'the public url', meaning: '`iss` of our bot tokens' }),
   MINTMARK_AUDIENCE: nonEmptyList({ fallback: 'metadata-api', meaning: '`aud` that a new bot gets and that the verifier expects, or a list' }),
-  MINTMARK_DATABASE_URL: database({ fallback: 'sqlite:data/mintmark.db', meaning: 'where keys and bots are kept' }),
-  MINTMARK_MASTER_KEY: masterKeys({ fallback: null, fallbackShown: 'file keys/master.key', secret: true, meaning: 'seals private keys at rest; made at the first start if there is neither the file nor a database' }),
+  MINTMARK_DATABASE_URL: database({ fallback: 'sqlite:data/mintmark.db', secret: true, meaning: 'where keys and bots are kept; `postgres://…` for several replicas' }),
+  MINTMARK_MASTER_KEY: masterKeys({ fallback: null, fallbackShown: 'file keys/master.key', secret: true, meaning: 'seals private keys at rest; made at the first start if there is neither the file nor a database; with PostgreSQL it must be given' }),
   MINTMARK_KEY_SIZE: integerOf(2048, 3072, 4096)({ fallback: '2048', meaning: 'RSA modulus of new keys, in bits' }),
   MINTMARK_ROTATE_EVERY: duration({ fallback: '30d', meaning: 'how long a key signs' }),
   MINTMARK_PUBLISH_AHEAD: duration({ fallback: '24h', meaning: 'a key is published at least this long before it signs: ≥ 3 × JWKS max-age + clock tolerance, < rotate-every' }),

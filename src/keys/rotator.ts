@@ -8,7 +8,7 @@ import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
 import type { KeyVault } from './key-vault.ts'
 import { enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
-import { pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
+import { addSeconds, pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
 
 /** Kids as they are right after the call; `effectiveAt` is when the rotation takes hold. */
 export interface Rotation {
@@ -22,7 +22,10 @@ export type RotationWish = { kind: 'scheduled' | 'forced' } | { kind: 'emergency
 export interface Rotator {
   /** Supplies what the ring lacks now. Throws if the store cannot be written. */
   settle: () => Promise<void>
-  /** Calls that overlap rotate once; all see the same result. */
+  /**
+   * Calls that overlap rotate once, whichever replica they reach; all see the same result:
+   * what has been rotated since a call came is what it asked for.
+   */
   rotate: (wish: RotationWish, by: By) => Promise<Rotation>
   /** @returns the key as it is afterwards, `null` if there is none of that kid */
   revoke: (kid: string, reason: string, by: By) => Promise<SigningKey | null>
@@ -48,7 +51,7 @@ const RETRY_MS = 1_000
 
 /**
  * @param parts.reload brings `ring` up to the store after a change; not `ring.refresh` itself where reads may overtake each other
- * @param parts.overlapMs how long an answer waits for calls that are on the wire already
+ * @param parts.overlapMs how long an answer waits, so that calls on the wire to any replica are known to overlap with it
  */
 export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void>, overlapMs?: number }): Rotator {
   const { ring, store, vault, policy, clock, reload = ring.refresh, overlapMs = 0 } = parts
@@ -103,8 +106,9 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
   const revocation = (kid: string, reason: string): TimedChange => (keys, now) => revokeOnce(keys, kid, reason, now)
   const enlistment = (key: NewKey): TimedChange => (keys, now) => keys.some(({ kid }) => kid === key.kid) ? keys : enlist(keys, key, policy, now)
 
-  async function rotateOnce (wish: RotationWish, by: By): Promise<Rotation> {
-    const before = signingKeyAt(await store.read(), clock())?.kid
+  async function rotateOnce (wish: RotationWish, by: By, arrivedAt: Date): Promise<Rotation> {
+    const known = await store.read()
+    const before = (signingKeyAt(known, addSeconds(arrivedAt, -overlapMs / 1000)) ?? signingKeyAt(known, arrivedAt))?.kid
     const after = await changeRing(rotation(wish, before), (ringBefore, ringAfter) => {
       const isOurs = wish.kind === 'emergency' ? isUnrevoked(ringBefore, before) : signingKeyAt(ringBefore, clock())?.kid === before
       if (!isOurs) return []
@@ -123,7 +127,7 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     },
 
     async rotate (wish, by) {
-      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by).finally(async () => {
+      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by, clock()).finally(async () => {
         await sleep(overlapMs)
         underWay.delete(wish.kind)
       })

@@ -90,8 +90,8 @@ export function createSecretRegistry (database: Database): SecretRegistry & Secr
     }),
 
     async record (uses) {
-      await database.write(async transaction => {
-        for (const [id, at] of uses) await transaction.updateTable('secrets').set({ last_used_at: at.getTime() }).where('id', '=', id).execute()
+      await database.append(async transaction => {
+        for (const [id, at] of [...uses].sort()) await transaction.updateTable('secrets').set({ last_used_at: at.getTime() }).where('id', '=', id).execute()
       })
     }
   }

@@ -1,43 +1,63 @@
-/** Keeps what this process holds in memory up to date with a database that others change too: the command line, other processes. */
+/**
+ * Keeps what this process holds in memory up to date with a database that others change too: the command line, other processes.
+ * It also knows the database's clock, by which all of them go.
+ */
+import type { Look } from './database.ts'
 
 export interface ChangeWatch {
   /** Reads anew what has changed since the last look, if anything has. One look at a time: an older read never overtakes a newer one. Throws if the database is away. */
   catchUp: () => Promise<void>
-  /** When the database last answered. */
-  lastSeenAt: () => Date
-  /** Looks twice a second. @returns a function that ends it */
+  /** Since the database was asked that which it has answered last. */
+  secondsSinceSeen: () => number
+  /** How far the database's clock is ahead of this machine's, in milliseconds. */
+  clockOffsetMs: () => number
+  /** Looks twice a second, and at once when told of a change. @returns a function that ends it */
   start: (onFailure: (error: unknown) => void) => () => void
 }
 
 /** Reads what has changed since `version`, which is known already. */
 export type Refresh = (version: number) => Promise<void>
 
+export interface WatchParts {
+  look: (clock: () => Date) => Promise<Look>
+  listen: (onChange: () => void) => () => Promise<void>
+  refresh: readonly Refresh[]
+  /** This machine's clock. */
+  clock: () => Date
+}
+
 const LOOK_EVERY_MS = 500
 const NOTHING_KNOWN = -1
+/** The look with the quickest answer knows the clock best; but clocks drift, so that old looks count for nothing. */
+const LOOKS_THAT_COUNT = 20
 
-export function watchChanges (parts: { version: () => Promise<number>, refresh: readonly Refresh[], clock: () => Date }): ChangeWatch {
+export function watchChanges ({ look, listen, refresh, clock }: WatchParts): ChangeWatch {
   let known = NOTHING_KNOWN
-  let lastSeenAt = parts.clock()
+  let lastSeenAt = clock()
   let looking: Promise<void> = Promise.resolve()
+  let looks: Look[] = []
 
-  async function look (): Promise<void> {
-    const version = await parts.version()
-    if (version !== known) {
-      for (const refresh of parts.refresh) await refresh(known)
-      known = version
+  async function lookOnce (): Promise<void> {
+    const askedAt = clock()
+    const seen = await look(clock)
+    looks = [...looks.filter(earlier => agree(earlier, seen)), seen].slice(-LOOKS_THAT_COUNT)
+    if (seen.version !== known) {
+      for (const read of refresh) await read(known)
+      known = seen.version
     }
-    lastSeenAt = parts.clock()
+    lastSeenAt = askedAt // what has changed while the answer was on its way may be missing
   }
 
   async function catchUp (): Promise<void> {
-    const next = looking.then(look)
+    const next = looking.then(lookOnce)
     looking = next.catch(() => { /* whoever waits for it hears of it */ })
     await next
   }
 
   return {
     catchUp,
-    lastSeenAt: () => lastSeenAt,
+    secondsSinceSeen: () => (clock().getTime() - lastSeenAt.getTime()) / 1000,
+    clockOffsetMs: () => looks.toSorted((a, b) => a.uncertaintyMs - b.uncertaintyMs)[0]?.clockOffsetMs ?? 0,
     start (onFailure) {
       let timer: NodeJS.Timeout
       let stopped = false
@@ -46,10 +66,19 @@ export function watchChanges (parts: { version: () => Promise<number>, refresh: 
         if (!stopped) timer = setTimeout(() => { void lookAgain() }, LOOK_EVERY_MS).unref()
       }
       void lookAgain()
+      const endListening = listen(() => { catchUp().catch(onFailure) })
       return () => {
         stopped = true
         clearTimeout(timer)
+        void endListening()
       }
     }
   }
 }
+
+/** Two looks cannot both be right if they differ by more than they are sure of: then a clock was set in between. */
+function agree (one: Look, other: Look): boolean {
+  return Math.abs(one.clockOffsetMs - other.clockOffsetMs) <= one.uncertaintyMs + other.uncertaintyMs + DRIFT_MS
+}
+
+const DRIFT_MS = 20

@@ -6,7 +6,7 @@ import type { Tables } from './schema.ts'
 export function createCountStore (database: Database): CountStore {
   return {
     async add (changes, now) {
-      await database.write(async transaction => {
+      await database.append(async transaction => {
         await addIssued(transaction, changes.issued)
         await addUses(transaction, changes)
         await addLegacy(transaction, changes.legacySeen)
@@ -41,14 +41,15 @@ export function createCountStore (database: Database): CountStore {
 }
 
 async function addIssued (transaction: Transaction<Tables>, issued: CountChanges['issued']): Promise<void> {
-  for (const { kid, bot, expMinute, tokens } of issued) {
+  // In one order, whoever writes: two replicas that lock the same rows must not wait for each other.
+  for (const { kid, bot, expMinute, tokens } of issued.toSorted((a, b) => compare(a.kid, b.kid) || compare(a.bot, b.bot) || a.expMinute - b.expMinute)) {
     await transaction.insertInto('live_tokens').values({ kid, bot, exp_minute: expMinute, tokens })
       .onConflict(conflict => conflict.columns(['kid', 'bot', 'exp_minute']).doUpdateSet(eb => ({ tokens: eb('live_tokens.tokens', '+', tokens) }))).execute()
   }
 }
 
 async function addUses (transaction: Transaction<Tables>, { issued, used }: CountChanges): Promise<void> {
-  for (const [kid, at] of used) {
+  for (const [kid, at] of [...used].sort(([a], [b]) => compare(a, b))) {
     const tokens = issued.filter(row => row.kid === kid).reduce((sum, row) => sum + row.tokens, 0)
     await transaction.insertInto('key_uses').values({ kid, issued: tokens, last_used_at: at.getTime() })
       .onConflict(conflict => conflict.column('kid').doUpdateSet(eb => ({ issued: eb('key_uses.issued', '+', tokens), last_used_at: at.getTime() }))).execute()
@@ -56,10 +57,14 @@ async function addUses (transaction: Transaction<Tables>, { issued, used }: Coun
 }
 
 async function addLegacy (transaction: Transaction<Tables>, seen: CountChanges['legacySeen']): Promise<void> {
-  for (const { kid, bot, tokens, lastSeenAt } of seen) {
+  for (const { kid, bot, tokens, lastSeenAt } of seen.toSorted((a, b) => compare(a.kid, b.kid) || compare(a.bot, b.bot))) {
     await transaction.insertInto('legacy_uses').values({ kid, bot, tokens, last_seen_at: lastSeenAt.getTime() })
       .onConflict(conflict => conflict.columns(['kid', 'bot']).doUpdateSet(eb => ({ tokens: eb('legacy_uses.tokens', '+', tokens), last_seen_at: lastSeenAt.getTime() }))).execute()
   }
+}
+
+function compare (a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function minuteOf (date: Date): number {

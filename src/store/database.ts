@@ -1,14 +1,15 @@
 /**
- * The database: connections, migrations, and the version that tells other processes of a change.
- * What is in it belongs to the interfaces of keys/ and bots/, which the files beside this one implement.
+ * The database, SQLite or PostgreSQL: connections, migrations, and the version that tells other processes of a change.
+ * What is in it belongs to the interfaces of keys/, bots/ and tokens/, which the files beside this one implement.
  */
-import { Migrator, sql, type Kysely, type Transaction } from 'kysely'
+import { Migrator, sql, type Kysely, type Migration, type Transaction } from 'kysely'
 import * as keysAndBots from './migrations/0001-keys-and-bots.ts'
 import * as legacyKeysAndCounts from './migrations/0002-legacy-keys-and-counts.ts'
+import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres } from './postgres.ts'
 import type { Tables } from './schema.ts'
 import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 
-const MIGRATIONS = {
+const MIGRATIONS: Record<string, Migration> = {
   '0001-keys-and-bots': keysAndBots,
   '0002-legacy-keys-and-counts': legacyKeysAndCounts
 }
@@ -21,69 +22,140 @@ export class StoreUnavailable extends Error {
   }
 }
 
+export const isUnavailable = (error: unknown): boolean => error instanceof StoreUnavailable
+
+export interface Look {
+  /** Counts up with every change that other processes need to know of. */
+  readonly version: number
+  /** How far the database's clock is ahead of this machine's, in milliseconds; 0 where they are the same. */
+  readonly clockOffsetMs: number
+  /** How far off that may be. */
+  readonly uncertaintyMs: number
+}
+
 export interface Database {
   /** Runs queries that change nothing. */
   read: <T>(query: (db: Kysely<Tables>) => Promise<T>) => Promise<T>
-  /** One transaction, all or nothing; when it returns, it is durable. */
+  /** One transaction, one at a time over all processes, all or nothing; when it returns, it is durable. */
   write: <T>(change: (transaction: Transaction<Tables>) => Promise<T>) => Promise<T>
-  /** Counts up with every change that other processes need to know of. */
-  version: () => Promise<number>
+  /** One transaction that need not wait for others: for what nobody holds in memory. */
+  append: <T>(change: (transaction: Transaction<Tables>) => Promise<T>) => Promise<T>
+  /** @param clock this machine's, to compare the database's with */
+  look: (clock: () => Date) => Promise<Look>
   /** Leaves no bytes behind of what was overwritten, where the database keeps them otherwise. */
   scrub: () => Promise<void>
+  /** Calls `onChange` as soon as another process has changed something, where the database can say so. @returns a function that ends it */
+  listen: (onChange: () => void) => () => Promise<void>
   close: () => Promise<void>
 }
 
-/** @param url `sqlite:PATH` */
+type Observe = (work: 'read' | 'write', seconds: number, failed: boolean) => void
+
+/** @param url `sqlite:PATH`, or `postgres://…`, of which it is not known before it is asked */
 export function databaseExists (url: string): boolean {
-  return sqliteFileExists(sqlitePath(url))
+  return isPostgres(url) || sqliteFileExists(sqlitePath(url))
 }
 
 /**
  * Opens the database and brings its schema up to date. Throws {@link StoreUnavailable}.
  * @param observe is told how long each read and write took, and whether the database failed
  */
-export async function openDatabase (url: string, observe: (work: 'read' | 'write', seconds: number, failed: boolean) => void = () => {}): Promise<Database> {
-  return await unavailableIfDown(async () => {
-    const { read, write, retryWhileBusy } = openSqlite(sqlitePath(url))
-    const timed = async <T>(work: 'read' | 'write', run: () => Promise<T>): Promise<T> => {
-      const startedAt = performance.now()
-      const done = (failed: boolean): void => { observe(work, (performance.now() - startedAt) / 1000, failed) }
-      try {
-        const result = await unavailableIfDown(run)
-        done(false)
-        return result
-      } catch (error) {
-        done(error instanceof StoreUnavailable)
-        throw error
-      }
-    }
-    await retryWhileBusy(async () => { await migrate(write) })
-    return {
-      read: async query => await timed('read', async () => await query(read)),
-      write: async change => await timed('write', async () => await write.transaction().execute(change)),
-      version: async () => await unavailableIfDown(async () => (await read.selectFrom('changes').select('version').executeTakeFirst())?.version ?? 0),
-      // The change itself is done: a checkpoint that a reader holds up comes with a later one.
-      scrub: async () => { await sql`pragma wal_checkpoint(truncate)`.execute(write).catch(() => null) },
-      async close () {
-        await read.destroy()
-        await write.destroy()
-      }
-    }
-  })
+export async function openDatabase (url: string, observe: Observe = () => {}): Promise<Database> {
+  return await unavailableIfDown(async () => isPostgres(url) ? await overPostgres(url, observe) : await overSqlite(url, observe))
 }
 
+async function overSqlite (url: string, observe: Observe): Promise<Database> {
+  const { read, write, retryWhileBusy } = openSqlite(sqlitePath(url))
+  await retryWhileBusy(async () => { await migrate(write) })
+  const inTransaction: Database['write'] = async change => await timed('write', observe, async () => await write.transaction().execute(change))
+  return {
+    read: async query => await timed('read', observe, async () => await query(read)),
+    write: inTransaction,
+    append: inTransaction,
+    look: async () => await timed('read', observe, async () => ({ version: await readVersion(read), clockOffsetMs: 0, uncertaintyMs: 0 })),
+    // The change itself is done: a checkpoint that a reader holds up comes with a later one.
+    scrub: async () => { await sql`pragma wal_checkpoint(truncate)`.execute(write).catch(() => null) },
+    listen: () => async () => { /* the regular look is quick enough */ },
+    async close () {
+      await read.destroy()
+      await write.destroy()
+    }
+  }
+}
+
+async function overPostgres (url: string, observe: Observe): Promise<Database> {
+  const patient = openPatientPostgres(url)
+  try {
+    await migrate(patient)
+  } finally {
+    await patient.destroy()
+  }
+  const { db, listen } = openPostgres(url)
+  return {
+    read: async query => await timed('read', observe, async () => await query(db)),
+    write: async change => await timed('write', observe, async () => await db.transaction().execute(async transaction => {
+      await transaction.selectFrom('changes').select('version').forUpdate().execute()
+      const result = await change(transaction)
+      await sql.raw(NOTIFY).execute(transaction)
+      return result
+    })),
+    append: async change => await timed('write', observe, async () => await db.transaction().execute(change)),
+    look: async clock => await timed('read', observe, async () => await lookAtPostgres(db, clock)),
+    scrub: async () => { /* vacuuming is the operator's business */ },
+    listen,
+    close: async () => { await db.destroy() }
+  }
+}
+
+async function lookAtPostgres (db: Kysely<Tables>, clock: () => Date): Promise<Look> {
+  const askedAt = clock().getTime()
+  const row = await db.selectFrom('changes').select(['version', sql<number>`extract(epoch from clock_timestamp()) * 1000`.as('now')]).executeTakeFirstOrThrow()
+  const answeredAt = clock().getTime()
+  return { version: row.version, clockOffsetMs: row.now - (askedAt + answeredAt) / 2, uncertaintyMs: (answeredAt - askedAt) / 2 }
+}
+
+async function readVersion (db: Kysely<Tables>): Promise<number> {
+  return (await db.selectFrom('changes').select('version').executeTakeFirst())?.version ?? 0
+}
+
+/** A newer version's schema is left as it is: it only ever adds what an older one can do without. */
 async function migrate (db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
+  if (await isNewer(db)) return
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed', { cause: error })
+}
+
+async function isNewer (db: Kysely<Tables>): Promise<boolean> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(table => table.name === 'kysely_migration')) return false
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db)
+  return rows.some(({ name }) => !Object.hasOwn(MIGRATIONS, name))
+}
+
+async function timed<T> (work: 'read' | 'write', observe: Observe, run: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const done = (failed: boolean): void => { observe(work, (performance.now() - startedAt) / 1000, failed) }
+  try {
+    const result = await unavailableIfDown(run)
+    done(false)
+    return result
+  } catch (error) {
+    done(error instanceof StoreUnavailable)
+    throw error
+  }
 }
 
 async function unavailableIfDown<T> (work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw isSqliteError(error) ? new StoreUnavailable(error) : error
+    throw isSqliteError(error) || isPostgresAway(error) ? new StoreUnavailable(error) : error
   }
+}
+
+function isPostgres (url: string): boolean {
+  return /^postgres(?:ql)?:/.test(url)
 }
 
 function sqlitePath (url: string): string {

@@ -30,7 +30,7 @@ export function createTokenRegistry (database: Database, clock: () => Date): Tok
         if (known) return
         const version = await record(transaction, event)
         await transaction.insertInto('revoked_tokens').values({ jti, exp, version }).execute()
-        await forgetWhatIsOver(transaction, clock().getTime() / 1000 - GRACE_SECONDS)
+        await forgetWhatIsOver(transaction, Math.floor(clock().getTime() / 1000) - GRACE_SECONDS)
       })
     },
 

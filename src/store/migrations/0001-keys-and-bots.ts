@@ -1,6 +1,8 @@
-import { sql, type Kysely } from 'kysely'
+import { PostgresAdapter, sql, type Kysely } from 'kysely'
 
 export async function up (db: Kysely<unknown>): Promise<void> {
+  // Names are listed in one order, whatever the language of the database.
+  const name = db.getExecutor().adapter instanceof PostgresAdapter ? sql`text collate "C"` : 'text'
   await db.schema.createTable('signing_keys')
     .addColumn('kid', 'text', column => column.primaryKey())
     .addColumn('size', 'integer', column => column.notNull())
@@ -18,7 +20,7 @@ export async function up (db: Kysely<unknown>): Promise<void> {
     .execute()
 
   await db.schema.createTable('bots')
-    .addColumn('name', 'text', column => column.primaryKey())
+    .addColumn('name', name, column => column.primaryKey())
     .addColumn('display_name', 'text')
     .addColumn('email', 'text')
     .addColumn('roles', 'text', column => column.notNull())

@@ -1,0 +1,120 @@
+/**
+ * PostgreSQL, as Kysely sees it. Every wait has an end: for a connection, a lock, a statement, an answer;
+ * together under the five seconds within which a write is refused.
+ */
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './schema.ts'
+
+const CONNECT_MS = 1_500
+const LOCK_MS = 2_500
+const STATEMENT_MS = 3_000
+const ANSWER_MS = 3_200
+const RECONNECT_MS = 500
+const CHANNEL = 'mintmark_changes'
+
+/** int8 and numeric: all of ours fit into a double, and the rest of the code counts in those. */
+const NUMBERS: readonly number[] = [20, 1700]
+
+export interface PostgresConnections {
+  db: Kysely<Tables>
+  /** Calls `onChange` whenever another process says that there is something new. @returns a function that ends it */
+  listen: (onChange: () => void) => () => Promise<void>
+}
+
+export function openPostgres (url: string): PostgresConnections {
+  const settings: pg.PoolConfig = {
+    connectionString: url,
+    application_name: 'mintmark',
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 5_000,
+    lock_timeout: LOCK_MS,
+    statement_timeout: STATEMENT_MS,
+    query_timeout: ANSWER_MS,
+    idle_in_transaction_session_timeout: 5_000
+  }
+  const pool = new pg.Pool({ ...settings, max: 10, idleTimeoutMillis: 30_000, maxLifetimeSeconds: 300, types: numbersAsNumbers() })
+  pool.on('error', () => { /* an idle connection has ended: the next query opens another */ })
+  // One that somebody holds says so, too; without a listener it would end the process.
+  pool.on('connect', client => { client.on('error', () => { /* whoever holds it hears of it by the query */ }) })
+  return { db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: withoutHungConnections(pool) }) }), listen: onChange => listen(settings, onChange) }
+}
+
+/** For migrations, which take the time that they take. */
+export function openPatientPostgres (url: string): Kysely<Tables> {
+  const pool = new pg.Pool({ connectionString: url, application_name: 'mintmark migration', connectionTimeoutMillis: CONNECT_MS, max: 1, types: numbersAsNumbers() })
+  pool.on('error', () => { /* the migration itself hears of it */ })
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** A connection that did not answer in time still may, to somebody else's question: it is not used again. */
+function withoutHungConnections (pool: pg.Pool): PostgresPool {
+  return {
+    end: async () => { await pool.end() },
+    async connect () {
+      const client = await pool.connect()
+      const ask = client.query.bind(client) as unknown as (...query: unknown[]) => Promise<unknown>
+      let hung = false
+      const query = async (...given: unknown[]): Promise<unknown> => {
+        if (hung) throw new Error('Query read timeout') // nor waited for a second time, by a rollback
+        try {
+          return await ask(...given)
+        } catch (error) {
+          hung ||= (error as Error).message === 'Query read timeout'
+          throw error
+        }
+      }
+      return { query, release: () => { client.release(hung) } } as unknown as PostgresPoolClient
+    }
+  }
+}
+
+/** Says to whoever listens, when the transaction commits, that there is something new. */
+export const NOTIFY = `select pg_notify('${CHANNEL}', '')`
+
+function numbersAsNumbers (): pg.TypeOverrides {
+  const types = new pg.TypeOverrides()
+  for (const oid of NUMBERS) types.setTypeParser(oid, Number)
+  return types
+}
+
+/** A connection of its own, made anew whenever it ends; what was missed meanwhile the regular look finds. */
+function listen (settings: pg.PoolConfig, onChange: () => void): () => Promise<void> {
+  let stopped = false
+  let client: pg.Client | undefined
+
+  const connect = async (): Promise<void> => {
+    if (stopped) return
+    const fresh = new pg.Client(settings)
+    const again = (): void => { setTimeout(() => { void connect() }, RECONNECT_MS).unref() }
+    fresh.on('error', () => { /* `end` follows */ })
+    fresh.on('notification', onChange)
+    try {
+      await fresh.connect()
+      await fresh.query(`listen ${CHANNEL}`)
+      client = fresh
+      fresh.once('end', again)
+      onChange()
+    } catch {
+      fresh.end().catch(() => { /* it never was there */ }) // not waited for: a server that hangs never says goodbye
+      again()
+    }
+  }
+  void connect()
+  return async () => {
+    stopped = true
+    await client?.end().catch(() => { /* it is gone already */ })
+  }
+}
+
+/** Classes of SQLSTATE that mean: not now. Connection, resources, operator's intervention, lock not had, read-only, I/O. */
+const AWAY = /^(?:08|53|57|58|55P03|25006|25P0[34]|XX)/
+const BROKEN = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'])
+
+/** True for errors that say that the database cannot be reached or written now. */
+export function isPostgresAway (error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  const { code, message } = error as NodeJS.ErrnoException
+  return (code !== undefined && (AWAY.test(code) || BROKEN.has(code))) || /Connection terminated|timeout exceeded|Query read timeout|connection timeout|not queryable|Cannot use a pool after/.test(message)
+}

