@@ -58,11 +58,11 @@ function * aboutMasterKey ({ masterKey }: Config): Generator<Finding> {
 }
 
 async function aboutDatabase (config: Config): Promise<Finding[]> {
-  if (!databaseExists(config.databaseUrl)) return [warn('database', `${config.databaseUrl} is not there`, 'it is made at the first start; if there was one, see MINTMARK_DATABASE_URL')]
+  if (!databaseExists(config.databaseUrl)) return [warn('database', `${withoutPassword(config.databaseUrl)} is not there`, 'it is made at the first start; if there was one, see MINTMARK_DATABASE_URL')]
   try {
     const parts = await openParts(config, createLog('silent', process.stderr))
     try {
-      return [ok('database', `${config.databaseUrl} answers, and the master key opens its keys`), ...await aboutParts(parts)]
+      return [ok('database', `${withoutPassword(config.databaseUrl)} answers, and the master key opens its keys`), ...await aboutParts(parts)]
     } finally {
       await parts.close()
     }
@@ -84,6 +84,11 @@ async function aboutParts (parts: Parts): Promise<Finding[]> {
     anyAdmin ? ok('admins', 'there are some') : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS'),
     ...(strayAdmins.length > 0 ? [warn('admins', `${strayAdmins.join(', ')}: scope admin, but our issuer ${config.issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences')] : [])
   ]
+}
+
+/** An address, and not the credentials in it. */
+function withoutPassword (url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//…@')
 }
 
 /** A clock that was set back shows in keys that were published in the future. */
