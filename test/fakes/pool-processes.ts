@@ -1,9 +1,9 @@
 /** Runs the command line as an operator does: a process of its own, in a folder of its own. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Teardown } from './service.ts'
+import { freePort } from './shell.ts'
 
 const CLI = resolve('src/cli.ts')
 
@@ -31,14 +31,6 @@ export interface Server {
   output: () => string
   /** Sends a signal, and waits for the end. */
   end: (signal: NodeJS.Signals) => Promise<Outcome & { milliseconds: number }>
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 /** What a process inherits: nothing that is a setting of ours. */

