@@ -18,6 +18,7 @@ import { SETTINGS } from './settings.ts'
 import { createAuditTrail } from './store/audit-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from './store/bot-table.ts'
 import { watchChanges, type ChangeWatch } from './store/change-watch.ts'
+import { createOffsetNotice, describeOffset } from './store/clock-offset.ts'
 import { databaseExists, isUnavailable, openDatabase } from './store/database.ts'
 import { createCountStore } from './store/count-table.ts'
 import { createKeyStore } from './store/key-table.ts'
@@ -76,7 +77,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   const clock: Clock = () => new Date(machineClock().getTime() + changes.clockOffsetMs())
   const masterKeys = readMasterKeys(config)
   const metrics = createMetrics()
-  const database = await openDatabase(config.databaseUrl, metrics.databaseAnswered)
+  const database = await openDatabase(config.databaseUrl, { observe: metrics.databaseAnswered, clock })
   const store = createKeyStore(database)
   const vault = createLocalVault(masterKeys, config.keySize)
   const bots = { ...createBotReader(database), ...createBotWriter(database) }
@@ -91,7 +92,12 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   const tokenCounts = createTokenCounts(counts, clock)
   const isStale = (): boolean => changes.secondsSinceSeen() > config.maxStalenessSeconds
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
-  const changes = watchChanges({ ...database, refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }], clock: machineClock })
+  const changes = watchChanges({
+    ...database,
+    refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }],
+    clock: machineClock,
+    onOffset: createOffsetNotice(log, config.clockToleranceSeconds)
+  })
   const afterChange = async (): Promise<void> => {
     botCache.forget()
     await changes.catchUp()
@@ -186,10 +192,11 @@ function createReseal (store: KeyStore, vault: LocalVault): Parts['reseal'] {
 /** Why the service cannot do its work now; empty if it can. */
 export function reasonsNotReady ({ ring, clock, changes, config }: Parts): string[] {
   const now = clock()
+  const clockFault = describeOffset(changes.clockOffsetMs(), config.clockToleranceSeconds)
   return [
     ...(ring.signing() ? [] : ['no key signs']),
     ...(pendingKeysAt(ring.all(), now).length > 0 ? [] : ['rotation is overdue: no key is pending']),
-    ...(Math.abs(changes.clockOffsetMs()) > config.clockToleranceSeconds * 1000 ? [`the clock of this machine differs from the database's by ${Math.round(changes.clockOffsetMs() / 100) / 10} s, more than MINTMARK_CLOCK_TOLERANCE: set it by NTP`] : []),
+    ...(clockFault === null ? [] : [clockFault]),
     ...(changes.secondsSinceSeen() > config.maxStalenessSeconds ? ['the database has been away for longer than MINTMARK_MAX_STALENESS'] : [])
   ]
 }

@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   plugin: ['verify'],
   verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'type keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],
-  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit'],
+  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
   config: ['settings', 'duration'],
   settings: ['duration'],

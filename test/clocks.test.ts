@@ -3,22 +3,28 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { decodeJwt } from 'jose'
 import pg from 'pg'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { draftBot } from '../src/bots/bot-draft.ts'
 import { startPostgres } from './fakes/postgres.ts'
-import { startService, temporaryFolder, type Service } from './fakes/service.ts'
+import { startService, temporaryFolder, TEST_EVENT, type Service } from './fakes/service.ts'
 
 t.setTimeout(120_000)
 const postgres = await startPostgres(t)
 
 /** @param skews how far each replica's machine is ahead of the database, in seconds */
-async function startReplicas (t: Test, skews: number[], settings: Record<string, string> = {}): Promise<{ replicas: Service[], databaseSeconds: () => Promise<number> }> {
+async function startReplicas (t: Test, skews: number[], settings: Record<string, string> = {}): Promise<{ replicas: Service[], databaseSeconds: () => Promise<number>, warnings: string[][] }> {
   const url = await postgres.database()
   const keyFile = `${temporaryFolder(t)}/master.key`
   writeFileSync(keyFile, randomBytes(32).toString('base64url'), { mode: 0o600 })
   const environment = { MINTMARK_DATABASE_URL: url, MINTMARK_MASTER_KEY_FILE: keyFile, MINTMARK_CLOCK_TOLERANCE: '1s', ...settings }
   const replicas: Service[] = []
+  const warnings: string[][] = []
   for (const skew of skews) {
-    const service = await startService(t, environment, { clock: () => new Date(Date.now() + skew * 1000), advance: () => { throw new Error('real time passes by itself') } })
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write (line) { lines.push((JSON.parse(line) as { msg: string }).msg) } })
+    const service = await startService(t, environment, { clock: () => new Date(Date.now() + skew * 1000), advance: () => { throw new Error('real time passes by itself') } }, log)
+    warnings.push(lines)
     t.teardown(service.parts.changes.start(error => { t.fail(String(error)) }))
     replicas.push(service)
   }
@@ -26,7 +32,7 @@ async function startReplicas (t: Test, skews: number[], settings: Record<string,
   await client.connect()
   t.teardown(async () => { await client.end() })
   const databaseSeconds = async (): Promise<number> => Number((await client.query<{ now: string }>('select extract(epoch from clock_timestamp()) as now')).rows[0]?.now)
-  return { replicas, databaseSeconds }
+  return { replicas, databaseSeconds, warnings }
 }
 
 async function verdict ({ app }: Service, token: string): Promise<string> {
@@ -42,7 +48,7 @@ async function settle (replicas: Service[]): Promise<void> {
 }
 
 await t.test('replicas three seconds ahead, right, three seconds and half a year behind', async t => {
-  const { replicas, databaseSeconds } = await startReplicas(t, [3, 0, -3, -180 * 86_400])
+  const { replicas, databaseSeconds, warnings } = await startReplicas(t, [3, 0, -3, -180 * 86_400])
   const [ahead, right, behind, lost] = replicas as [Service, Service, Service, Service]
   const bot = await ahead.bot('ingestion-bot')
   const authorization = `Bearer ${await right.adminToken()}`
@@ -75,7 +81,21 @@ await t.test('replicas three seconds ahead, right, three seconds and half a year
     }
   })
 
-  await t.test('readiness names an offset above the tolerance', async t => {
+  await t.test('the audit trail\'s time is the database\'s', async t => {
+    const before = await databaseSeconds()
+    for (const [number, { parts }] of replicas.entries()) {
+      await parts.bots.create(draftBot(`dated-${number}`, {}, ['metadata-api'], new Date(0)), null, TEST_EVENT)
+      const [event] = await parts.audit.list({ limit: 1 })
+      const at = (event?.at.getTime() ?? 0) / 1000
+      t.ok(at >= before - 0.1 && at <= await databaseSeconds() + 0.1, `${at} is after ${before}`)
+    }
+  })
+
+  await t.test('the log and readiness name an offset above the tolerance', async t => {
+    const heard = warnings.map(lines => lines.filter(line => line.startsWith('the clock of this machine')))
+    t.match(heard, [[/ by -3 s, /], [], [/ by 3 s, /], [/ by 15552000 s, /]])
+    t.same(heard.map(lines => lines.length), [1, 0, 1, 1], 'once each')
+
     const reasons = async ({ app }: Service): Promise<string[]> => (await app.inject({ method: 'GET', url: '/health/ready' })).json<{ reasons: string[] }>().reasons
     t.match(await reasons(ahead), [/^the clock of this machine differs from the database's by -3 s, more than MINTMARK_CLOCK_TOLERANCE/])
     t.match(await reasons(behind), [/ by 3 s, /])

@@ -5,7 +5,7 @@ import type { AuditRow, Tables } from './schema.ts'
 
 export function createAuditTrail (database: Database): AuditTrail {
   return {
-    append: async events => { await database.write(async transaction => { await writeDown(transaction, events) }) },
+    append: async events => { await database.write(async (transaction, now) => { await writeDown(transaction, now, events) }) },
 
     list: async ({ limit, before, actor, action }) => await database.read(async db => {
       let query = db.selectFrom('audit').selectAll().orderBy('id', 'desc').limit(limit)
@@ -18,13 +18,12 @@ export function createAuditTrail (database: Database): AuditTrail {
 }
 
 /** Ids count up without gaps: the caller's transaction holds the write lock. */
-export async function writeDown (transaction: Transaction<Tables>, events: readonly AuditDraft[]): Promise<void> {
+export async function writeDown (transaction: Transaction<Tables>, now: Date, events: readonly AuditDraft[]): Promise<void> {
   if (events.length === 0) return
   const { last } = await transaction.selectFrom('audit').select(eb => eb.fn.coalesce(eb.fn.max('id'), eb.lit(0)).as('last')).executeTakeFirstOrThrow()
-  const at = Date.now()
   await transaction.insertInto('audit').values(events.map((event, place) => ({
     id: last + place + 1,
-    at,
+    at: now.getTime(),
     actor_kind: event.actor.kind,
     actor_name: event.actor.name,
     action: event.action,

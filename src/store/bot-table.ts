@@ -25,33 +25,33 @@ export function createBotReader (database: Database): BotReader {
 
 export function createBotWriter (database: Database): BotWriter {
   return {
-    create: async (bot, secret, event) => await database.write(async transaction => {
+    create: async (bot, secret, event) => await database.write(async (transaction, now) => {
       if (await findBot(transaction, bot.name)) return 'name taken'
       if (await isAnyClientTaken(transaction, bot)) return 'client id taken'
       await transaction.insertInto('bots').values(botToRow(bot)).execute()
       await saveClients(transaction, bot)
       if (secret) await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return 'created'
     }),
 
-    update: async (name, change, event) => await database.write(async transaction => {
+    update: async (name, change, event) => await database.write(async (transaction, now) => {
       const before = await findBot(transaction, name)
       if (!before) return { failed: 'no such bot' }
       const bot = change(before)
       if (await isAnyClientTaken(transaction, bot)) return { failed: 'client id taken' }
       await transaction.updateTable('bots').set(botToRow(bot)).where('name', '=', name).execute()
       await saveClients(transaction, bot)
-      await record(transaction, event)
+      await record(transaction, now, event)
       return { done: bot }
     }),
 
-    remove: async (name, check, cutoff, event) => await database.write(async transaction => {
+    remove: async (name, check, cutoff, event) => await database.write(async (transaction, now) => {
       const bot = await findBot(transaction, name)
       if (!bot) return false
       check(bot)
       await transaction.deleteFrom('bots').where('name', '=', name).execute()
-      await cutOff(transaction, name, cutoff, await record(transaction, event))
+      await cutOff(transaction, name, cutoff, await record(transaction, now, event))
       return true
     })
   }
@@ -64,28 +64,28 @@ export function createSecretRegistry (database: Database): SecretRegistry & Secr
       return rows.map(secretFromRow)
     }),
 
-    add: async (secret, check, event) => await database.write(async transaction => {
+    add: async (secret, check, event) => await database.write(async (transaction, now) => {
       const bot = await findBot(transaction, secret.bot)
       if (!bot) return false
       check(bot)
       await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return true
     }),
 
-    update: async (bot, id, change, check, event) => await database.write(async transaction => {
+    update: async (bot, id, change, check, event) => await database.write(async (transaction, now) => {
       const before = await findSecret(transaction, bot, id, check)
       if (!before) return null
       const secret = change(before)
       await transaction.updateTable('secrets').set(secretToRow(secret)).where('id', '=', id).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return secret
     }),
 
-    remove: async (bot, id, check, event) => await database.write(async transaction => {
+    remove: async (bot, id, check, event) => await database.write(async (transaction, now) => {
       if (!await findSecret(transaction, bot, id, check)) return false
       await transaction.deleteFrom('secrets').where('id', '=', id).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return true
     }),
 

@@ -20,10 +20,12 @@ export type Refresh = (version: number) => Promise<void>
 
 export interface WatchParts {
   look: (clock: () => Date) => Promise<Look>
-  listen: (onChange: () => void) => () => Promise<void>
+  listen: (onChange: () => void) => () => void
   refresh: readonly Refresh[]
   /** This machine's clock. */
   clock: () => Date
+  /** Told after each look how far the database's clock is ahead. */
+  onOffset?: (milliseconds: number) => void
 }
 
 const LOOK_EVERY_MS = 500
@@ -31,11 +33,14 @@ const NOTHING_KNOWN = -1
 /** The look with the quickest answer knows the clock best; but clocks drift, so that old looks count for nothing. */
 const LOOKS_THAT_COUNT = 20
 
-export function watchChanges ({ look, listen, refresh, clock }: WatchParts): ChangeWatch {
+export function watchChanges ({ look, listen, refresh, clock, onOffset }: WatchParts): ChangeWatch {
   let known = NOTHING_KNOWN
   let lastSeenAt = clock()
   let looking: Promise<void> = Promise.resolve()
+  let waiting: Promise<void> | undefined
   let looks: Look[] = []
+
+  const clockOffsetMs = (): number => looks.toSorted((a, b) => a.uncertaintyMs - b.uncertaintyMs)[0]?.clockOffsetMs ?? 0
 
   async function lookOnce (): Promise<void> {
     const askedAt = clock()
@@ -45,19 +50,24 @@ export function watchChanges ({ look, listen, refresh, clock }: WatchParts): Cha
       for (const read of refresh) await read(known)
       known = seen.version
     }
+    onOffset?.(clockOffsetMs())
     lastSeenAt = askedAt // what has changed while the answer was on its way may be missing
   }
 
+  /** Whoever comes while a look waits for its turn shares it: many changes at once cost one look more, not one each. */
   async function catchUp (): Promise<void> {
-    const next = looking.then(lookOnce)
-    looking = next.catch(() => { /* whoever waits for it hears of it */ })
-    await next
+    waiting ??= looking.then(async () => {
+      waiting = undefined
+      await lookOnce()
+    })
+    looking = waiting.catch(() => { /* whoever waits for it hears of it */ })
+    await waiting
   }
 
   return {
     catchUp,
     secondsSinceSeen: () => (clock().getTime() - lastSeenAt.getTime()) / 1000,
-    clockOffsetMs: () => looks.toSorted((a, b) => a.uncertaintyMs - b.uncertaintyMs)[0]?.clockOffsetMs ?? 0,
+    clockOffsetMs,
     start (onFailure) {
       let timer: NodeJS.Timeout
       let stopped = false
@@ -70,7 +80,7 @@ export function watchChanges ({ look, listen, refresh, clock }: WatchParts): Cha
       return () => {
         stopped = true
         clearTimeout(timer)
-        void endListening()
+        endListening()
       }
     }
   }

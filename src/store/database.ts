@@ -9,8 +9,9 @@ import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres } from './pos
 import type { Tables } from './schema.ts'
 import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 
+const FIRST_MIGRATION = '0001-keys-and-bots'
 const MIGRATIONS: Record<string, Migration> = {
-  '0001-keys-and-bots': keysAndBots,
+  [FIRST_MIGRATION]: keysAndBots,
   '0002-legacy-keys-and-counts': legacyKeysAndCounts
 }
 
@@ -36,8 +37,11 @@ export interface Look {
 export interface Database {
   /** Runs queries that change nothing. */
   read: <T>(query: (db: Kysely<Tables>) => Promise<T>) => Promise<T>
-  /** One transaction, one at a time over all processes, all or nothing; when it returns, it is durable. */
-  write: <T>(change: (transaction: Transaction<Tables>) => Promise<T>) => Promise<T>
+  /**
+   * One transaction, one at a time over all processes, all or nothing; when it returns, it is durable.
+   * `now` is the time of the change, by the database's clock.
+   */
+  write: <T>(change: (transaction: Transaction<Tables>, now: Date) => Promise<T>) => Promise<T>
   /** One transaction that need not wait for others: for what nobody holds in memory. */
   append: <T>(change: (transaction: Transaction<Tables>) => Promise<T>) => Promise<T>
   /** @param clock this machine's, to compare the database's with */
@@ -45,11 +49,18 @@ export interface Database {
   /** Leaves no bytes behind of what was overwritten, where the database keeps them otherwise. */
   scrub: () => Promise<void>
   /** Calls `onChange` as soon as another process has changed something, where the database can say so. @returns a function that ends it */
-  listen: (onChange: () => void) => () => Promise<void>
+  listen: (onChange: () => void) => () => void
   close: () => Promise<void>
 }
 
-type Observe = (work: 'read' | 'write', seconds: number, failed: boolean) => void
+export interface DatabaseOptions {
+  /** Is told how long each read and write took, and whether the database failed. */
+  observe?: (work: 'read' | 'write', seconds: number, failed: boolean) => void
+  /** The database's clock, as far as it is known. */
+  clock?: () => Date
+}
+
+type Using = Required<DatabaseOptions>
 
 /** @param url `sqlite:PATH`, or `postgres://…`, of which it is not known before it is asked */
 export function databaseExists (url: string): boolean {
@@ -58,16 +69,15 @@ export function databaseExists (url: string): boolean {
 
 /**
  * Opens the database and brings its schema up to date. Throws {@link StoreUnavailable}.
- * @param observe is told how long each read and write took, and whether the database failed
  */
-export async function openDatabase (url: string, observe: Observe = () => {}): Promise<Database> {
-  return await unavailableIfDown(async () => isPostgres(url) ? await overPostgres(url, observe) : await overSqlite(url, observe))
+export async function openDatabase (url: string, { observe = () => {}, clock = () => new Date() }: DatabaseOptions = {}): Promise<Database> {
+  return await unavailableIfDown(async () => isPostgres(url) ? await overPostgres(url, { observe, clock }) : await overSqlite(url, { observe, clock }))
 }
 
-async function overSqlite (url: string, observe: Observe): Promise<Database> {
+async function overSqlite (url: string, { observe, clock }: Using): Promise<Database> {
   const { read, write, retryWhileBusy } = openSqlite(sqlitePath(url))
   await retryWhileBusy(async () => { await migrate(write) })
-  const inTransaction: Database['write'] = async change => await timed('write', observe, async () => await write.transaction().execute(change))
+  const inTransaction: Database['write'] = async change => await timed('write', observe, async () => await write.transaction().execute(async transaction => await change(transaction, clock())))
   return {
     read: async query => await timed('read', observe, async () => await query(read)),
     write: inTransaction,
@@ -75,7 +85,7 @@ async function overSqlite (url: string, observe: Observe): Promise<Database> {
     look: async () => await timed('read', observe, async () => ({ version: await readVersion(read), clockOffsetMs: 0, uncertaintyMs: 0 })),
     // The change itself is done: a checkpoint that a reader holds up comes with a later one.
     scrub: async () => { await sql`pragma wal_checkpoint(truncate)`.execute(write).catch(() => null) },
-    listen: () => async () => { /* the regular look is quick enough */ },
+    listen: () => () => { /* the regular look is quick enough */ },
     async close () {
       await read.destroy()
       await write.destroy()
@@ -83,27 +93,30 @@ async function overSqlite (url: string, observe: Observe): Promise<Database> {
   }
 }
 
-async function overPostgres (url: string, observe: Observe): Promise<Database> {
+async function overPostgres (url: string, { observe, clock }: Using): Promise<Database> {
   const patient = openPatientPostgres(url)
   try {
     await migrate(patient)
   } finally {
     await patient.destroy()
   }
-  const { db, listen } = openPostgres(url)
+  const { db, writer, listen } = openPostgres(url)
   return {
     read: async query => await timed('read', observe, async () => await query(db)),
-    write: async change => await timed('write', observe, async () => await db.transaction().execute(async transaction => {
+    write: async change => await timed('write', observe, async () => await writer.transaction().execute(async transaction => {
       await transaction.selectFrom('changes').select('version').forUpdate().execute()
-      const result = await change(transaction)
+      const result = await change(transaction, clock())
       await sql.raw(NOTIFY).execute(transaction)
       return result
     })),
     append: async change => await timed('write', observe, async () => await db.transaction().execute(change)),
-    look: async clock => await timed('read', observe, async () => await lookAtPostgres(db, clock)),
+    look: async machineClock => await timed('read', observe, async () => await lookAtPostgres(db, machineClock)),
     scrub: async () => { /* vacuuming is the operator's business */ },
     listen,
-    close: async () => { await db.destroy() }
+    async close () {
+      await db.destroy()
+      await writer.destroy()
+    }
   }
 }
 
@@ -121,19 +134,22 @@ async function readVersion (db: Kysely<Tables>): Promise<number> {
 /** A newer version's schema is left as it is: it only ever adds what an older one can do without. */
 async function migrate (db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
-  if (await isNewer(db)) return
+  const done = await migrationsIn(db)
+  const foreign = done.filter(name => !Object.hasOwn(MIGRATIONS, name))
+  if (foreign.length > 0 && !done.includes(FIRST_MIGRATION)) throw new StoreUnavailable(new Error(`its tables belong to another application, whose migrations are ${foreign.join(', ')}: give mintmark a database of its own`))
+  if (foreign.length > 0) return
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error instanceof Error ? error : new Error('the migration failed', { cause: error })
 }
 
-async function isNewer (db: Kysely<Tables>): Promise<boolean> {
+async function migrationsIn (db: Kysely<Tables>): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  if (!tables.some(table => table.name === 'kysely_migration')) return false
-  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db)
-  return rows.some(({ name }) => !Object.hasOwn(MIGRATIONS, name))
+  if (!tables.some(table => table.name === 'kysely_migration')) return []
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(db)
+  return rows.map(({ name }) => name)
 }
 
-async function timed<T> (work: 'read' | 'write', observe: Observe, run: () => Promise<T>): Promise<T> {
+async function timed<T> (work: 'read' | 'write', observe: Using['observe'], run: () => Promise<T>): Promise<T> {
   const startedAt = performance.now()
   const done = (failed: boolean): void => { observe(work, (performance.now() - startedAt) / 1000, failed) }
   try {

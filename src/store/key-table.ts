@@ -9,19 +9,19 @@ export function createKeyStore (database: Database): KeyStore {
   return {
     read: async () => await database.read(readRing),
     async update (change, eventsOf = () => []) {
-      const { before, after } = await database.write(async transaction => await replaceRing(transaction, change, eventsOf))
+      const { before, after } = await database.write(async (transaction, now) => await replaceRing(transaction, now, change, eventsOf))
       if (isAnyOverwritten(before, after)) await database.scrub()
       return after
     }
   }
 }
 
-async function replaceRing (transaction: Transaction<Tables>, change: RingChange, eventsOf: RingEvents) {
+async function replaceRing (transaction: Transaction<Tables>, now: Date, change: RingChange, eventsOf: RingEvents) {
   const before = await readRing(transaction)
   const after = change(before)
   const changed = after.filter(key => !before.includes(key))
   for (const key of changed) await save(transaction, key)
-  if (changed.length > 0) await record(transaction, ...eventsOf(before, after))
+  if (changed.length > 0) await record(transaction, now, ...eventsOf(before, after))
   return { before, after }
 }
 

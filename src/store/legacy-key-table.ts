@@ -7,22 +7,22 @@ export function createLegacyKeyStore (database: Database): LegacyKeyStore {
   return {
     read: async () => await database.read(async db => (await db.selectFrom('legacy_keys').selectAll().orderBy('imported_at').orderBy('kid').execute()).map(fromRow)),
 
-    add: async (key, event) => await database.write(async transaction => {
+    add: async (key, event) => await database.write(async (transaction, now) => {
       const inRing = await transaction.selectFrom('signing_keys').select('kid').where('kid', '=', key.kid).executeTakeFirst()
       const inLegacy = await transaction.selectFrom('legacy_keys').select('kid').where('kid', '=', key.kid).executeTakeFirst()
       if (inRing ?? inLegacy) return false
       await transaction.insertInto('legacy_keys').values(toRow(key)).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return true
     }),
 
-    revoke: async (kid, reason, at, event) => await database.write(async transaction => {
+    revoke: async (kid, reason, at, event) => await database.write(async (transaction, now) => {
       const row = await transaction.selectFrom('legacy_keys').selectAll().where('kid', '=', kid).executeTakeFirst()
       if (!row) return null
       if (row.revoked_at !== null) return fromRow(row)
       const revoked = { ...row, revoked_at: at.getTime(), revoked_reason: reason }
       await transaction.updateTable('legacy_keys').set(revoked).where('kid', '=', kid).execute()
-      await record(transaction, event)
+      await record(transaction, now, event)
       return fromRow(revoked)
     })
   }

@@ -16,10 +16,17 @@ const CHANNEL = 'mintmark_changes'
 /** int8 and numeric: all of ours fit into a double, and the rest of the code counts in those. */
 const NUMBERS: readonly number[] = [20, 1700]
 
+/** Whoever waits for the lock of a change must not keep others from asking: each kind has connections of its own. */
+const CONNECTIONS = 6
+const WRITERS = 4
+
 export interface PostgresConnections {
+  /** For all that waits for nobody. */
   db: Kysely<Tables>
+  /** For changes, which come one at a time over all processes. */
+  writer: Kysely<Tables>
   /** Calls `onChange` whenever another process says that there is something new. @returns a function that ends it */
-  listen: (onChange: () => void) => () => Promise<void>
+  listen: (onChange: () => void) => () => void
 }
 
 export function openPostgres (url: string): PostgresConnections {
@@ -34,11 +41,15 @@ export function openPostgres (url: string): PostgresConnections {
     query_timeout: ANSWER_MS,
     idle_in_transaction_session_timeout: 5_000
   }
-  const pool = new pg.Pool({ ...settings, max: 10, idleTimeoutMillis: 30_000, maxLifetimeSeconds: 300, types: numbersAsNumbers() })
+  return { db: connect(settings, CONNECTIONS), writer: connect(settings, WRITERS), listen: onChange => listen(settings, onChange) }
+}
+
+function connect (settings: pg.PoolConfig, max: number): Kysely<Tables> {
+  const pool = new pg.Pool({ ...settings, max, idleTimeoutMillis: 30_000, maxLifetimeSeconds: 300, types: numbersAsNumbers() })
   pool.on('error', () => { /* an idle connection has ended: the next query opens another */ })
   // One that somebody holds says so, too; without a listener it would end the process.
   pool.on('connect', client => { client.on('error', () => { /* whoever holds it hears of it by the query */ }) })
-  return { db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: withoutHungConnections(pool) }) }), listen: onChange => listen(settings, onChange) }
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: withoutHungConnections(pool) }) })
 }
 
 /** For migrations, which take the time that they take. */
@@ -80,32 +91,36 @@ function numbersAsNumbers (): pg.TypeOverrides {
 }
 
 /** A connection of its own, made anew whenever it ends; what was missed meanwhile the regular look finds. */
-function listen (settings: pg.PoolConfig, onChange: () => void): () => Promise<void> {
+function listen (settings: pg.PoolConfig, onChange: () => void): () => void {
   let stopped = false
   let client: pg.Client | undefined
 
-  const connect = async (): Promise<void> => {
+  const reconnect = async (): Promise<void> => {
     if (stopped) return
-    const fresh = new pg.Client(settings)
-    const again = (): void => { setTimeout(() => { void connect() }, RECONNECT_MS).unref() }
+    const fresh = client = new pg.Client(settings)
+    const again = (): void => { setTimeout(() => { void reconnect() }, RECONNECT_MS).unref() }
     fresh.on('error', () => { /* `end` follows */ })
     fresh.on('notification', onChange)
     try {
       await fresh.connect()
       await fresh.query(`listen ${CHANNEL}`)
-      client = fresh
       fresh.once('end', again)
       onChange()
     } catch {
-      fresh.end().catch(() => { /* it never was there */ }) // not waited for: a server that hangs never says goodbye
+      hangUp(fresh)
       again()
     }
   }
-  void connect()
-  return async () => {
+  void reconnect()
+  return () => {
     stopped = true
-    await client?.end().catch(() => { /* it is gone already */ })
+    if (client) hangUp(client)
   }
+}
+
+/** Not waited for: a server that hangs never says goodbye. */
+function hangUp (client: pg.Client): void {
+  client.end().catch(() => { /* it is gone already, or never was there */ })
 }
 
 /** Classes of SQLSTATE that mean: not now. Connection, resources, operator's intervention, lock not had, read-only, I/O. */

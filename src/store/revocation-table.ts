@@ -25,20 +25,20 @@ export function createRevocationStore (database: Database): RevocationStore {
 export function createTokenRegistry (database: Database, clock: () => Date): TokenRegistry {
   return {
     async revokeToken (jti, exp, event) {
-      await database.write(async transaction => {
+      await database.write(async (transaction, now) => {
         const known = await transaction.selectFrom('revoked_tokens').select('jti').where('jti', '=', jti).executeTakeFirst()
         if (known) return
-        const version = await record(transaction, event)
+        const version = await record(transaction, now, event)
         await transaction.insertInto('revoked_tokens').values({ jti, exp, version }).execute()
         await forgetWhatIsOver(transaction, Math.floor(clock().getTime() / 1000) - GRACE_SECONDS)
       })
     },
 
-    revokeTokensOf: async (bot, check, cutoff, event) => await database.write(async transaction => {
+    revokeTokensOf: async (bot, check, cutoff, event) => await database.write(async (transaction, now) => {
       const row = await transaction.selectFrom('bots').selectAll().where('name', '=', bot).executeTakeFirst()
       if (!row) return false
       check(botFromRow(row))
-      await cutOff(transaction, bot, cutoff, await record(transaction, event))
+      await cutOff(transaction, bot, cutoff, await record(transaction, now, event))
       return true
     })
   }

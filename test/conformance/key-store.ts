@@ -4,12 +4,17 @@ import type { SigningKey } from '../../src/keys/signing-key.ts'
 import { SYSTEM, type AuditDraft } from '../../src/telemetry/audit.ts'
 import { at, freshRing, keyIn, START } from '../fakes/memory-rings.ts'
 
-/**
- * What every `KeyStore` promises.
- * @param makeStore opens a new, empty one; `again` opens the same one a second time, as another process would;
- * `trail` are the events of its changes, the oldest first
- */
-export async function keyStoreConformance (t: Test, makeStore: (t: Test) => Promise<{ store: KeyStore, again: () => Promise<KeyStore>, trail: () => Promise<readonly AuditDraft[]> }>): Promise<void> {
+/** Opens a new, empty one. */
+export type MakeKeyStore = (t: Test) => Promise<{
+  store: KeyStore
+  /** Opens the same one a second time, as another process would. */
+  again: () => Promise<KeyStore>
+  /** Events of its changes, the oldest first. */
+  trail: () => Promise<readonly AuditDraft[]>
+}>
+
+/** What every `KeyStore` promises. */
+export async function keyStoreConformance (t: Test, makeStore: MakeKeyStore): Promise<void> {
   const revokedKey = (): SigningKey => ({ ...keyIn(freshRing(), 'k1'), sealedPrivateKey: null, signsUntil: at(1), revokedAt: at(1), revokedReason: 'lost; "quoted" ünïcode' })
 
   await t.test('is empty at first', async t => {

@@ -10,6 +10,7 @@ import { newSecret } from '../../src/bots/secret.ts'
 import { readConfig } from '../../src/config.ts'
 import { openParts, type Parts } from '../../src/parts.ts'
 import { SYSTEM, type AuditDraft } from '../../src/telemetry/audit.ts'
+import type { Log } from '../../src/telemetry/log.ts'
 import { movableClock, type MovableClock } from './clock.ts'
 
 /** What a test gives to have things undone at its end: tap's `t`. */
@@ -42,11 +43,11 @@ export const silentLog = pino({ level: 'silent' })
 /** Nothing looks at the database while a test moves the clock; a test of staleness sets its own. */
 const NEVER_STALE = { MINTMARK_MAX_STALENESS: '3650d' }
 
-export async function startService (t: Teardown, environment: Record<string, string> = {}, time = movableClock()): Promise<Service> {
+export async function startService (t: Teardown, environment: Record<string, string> = {}, time = movableClock(), log: Log = silentLog): Promise<Service> {
   const folder = temporaryFolder(t)
   const config = readConfig({ MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`, MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`, ...NEVER_STALE, ...environment })
-  const parts = await openParts(config, silentLog, time.clock, 0)
-  const app = await buildApp(parts, silentLog)
+  const parts = await openParts(config, log, time.clock, 0)
+  const app = await buildApp(parts, log)
   t.teardown(async () => {
     await app.close()
     await parts.close()

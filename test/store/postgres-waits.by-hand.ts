@@ -76,7 +76,7 @@ await t.test('connections that the server ends: it heals by itself, and hears ag
   const bots = botsIn(database)
   let heard = 0
   const stop = database.listen(() => { heard++ })
-  t.teardown(async () => { await stop() })
+  t.teardown(stop)
   await soon(async () => { if (heard === 0) throw new Error('not yet') }, 2_000)
   await Promise.all([1, 2, 3].map(async () => await bots.list({ limit: 1 })))
 

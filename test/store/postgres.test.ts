@@ -1,36 +1,25 @@
 import { Migrator, sql } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import type { BotReader, BotWriter } from '../../src/bots/bot-registry.ts'
-import { createAuditTrail } from '../../src/store/audit-table.ts'
-import { createBotReader, createBotWriter, createSecretRegistry } from '../../src/store/bot-table.ts'
 import { createCountStore } from '../../src/store/count-table.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
 import * as firstMigration from '../../src/store/migrations/0001-keys-and-bots.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
-import { createRevocationStore, createTokenRegistry } from '../../src/store/revocation-table.ts'
+import { openSqlite } from '../../src/store/sqlite.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
 import { secretRegistryConformance } from '../conformance/secret-registry.ts'
-import { GIVEN, plainBot, type Stores } from '../conformance/stores.ts'
+import { GIVEN, plainBot, type MakeStores } from '../conformance/stores.ts'
 import { tokenRegistryConformance } from '../conformance/token-registry.ts'
-import { movableClock } from '../fakes/clock.ts'
+import { botsIn, keysAt, openAt, storesAt } from '../fakes/databases.ts'
 import { at, freshRing, keyIn, START } from '../fakes/memory-rings.ts'
 import { startPostgres } from '../fakes/postgres.ts'
 import { temporaryFolder } from '../fakes/service.ts'
 
 t.setTimeout(180_000)
 const postgres = await startPostgres(t)
-
-async function open (t: Test, url: string): Promise<Database> {
-  const database = await openDatabase(url)
-  t.teardown(database.close)
-  return database
-}
-
-const botsIn = (database: Database): BotReader & BotWriter => ({ ...createBotReader(database), ...createBotWriter(database) })
 
 /** A client beside the service, as `psql` would be one. */
 async function connectBeside (t: Test, url: string): Promise<pg.Client> {
@@ -41,32 +30,9 @@ async function connectBeside (t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-async function openStores (t: Test): Promise<Stores> {
-  const database = await open(t, await postgres.database())
-  const { clock, advance } = movableClock(START)
-  return {
-    bots: botsIn(database),
-    secrets: createSecretRegistry(database),
-    tokens: createTokenRegistry(database, clock),
-    revocations: createRevocationStore(database),
-    audit: createAuditTrail(database),
-    version: async () => (await database.look(() => new Date())).version,
-    advance
-  }
-}
+const openStores: MakeStores = async t => await storesAt(t, await postgres.database())
 
-await t.test('keys in PostgreSQL', async t => {
-  await keyStoreConformance(t, async t => {
-    const url = await postgres.database()
-    const database = await open(t, url)
-    const trail = createAuditTrail(database)
-    return {
-      store: createKeyStore(database),
-      again: async () => createKeyStore(await open(t, url)),
-      trail: async () => (await trail.list({ limit: 50 })).toReversed()
-    }
-  })
-})
+await t.test('keys in PostgreSQL', async t => { await keyStoreConformance(t, async t => await keysAt(t, await postgres.database())) })
 await t.test('bots in PostgreSQL', async t => { await botRegistryConformance(t, openStores) })
 await t.test('secrets in PostgreSQL', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('tokens in PostgreSQL', async t => { await tokenRegistryConformance(t, openStores) })
@@ -74,7 +40,7 @@ await t.test('the audit trail in PostgreSQL', async t => { await auditTrailConfo
 
 await t.test('several replicas that start at once bring the schema up to date once', async t => {
   const url = await postgres.database()
-  const databases = await Promise.all([1, 2, 3, 4].map(async () => await open(t, url)))
+  const databases = await Promise.all([1, 2, 3, 4].map(async () => await openAt(t, url)))
   t.same(await Promise.all(databases.map(async database => (await database.look(() => new Date())).version)), [0, 0, 0, 0])
 })
 
@@ -85,7 +51,7 @@ await t.test('old and new versions side by side', async t => {
     t.teardown(async () => { await db.destroy() })
     const { error } = await new Migrator({ db, provider: { getMigrations: async () => ({ '0001-keys-and-bots': firstMigration }) } }).migrateToLatest()
     t.equal(error, undefined)
-    return { read: async query => await query(db), write: async change => await db.transaction().execute(change) }
+    return { read: async query => await query(db), write: async change => await db.transaction().execute(async transaction => await change(transaction, new Date())) }
   }
 
   await t.test('an older schema is brought up to date while the old version reads and writes', async t => {
@@ -107,7 +73,7 @@ await t.test('old and new versions side by side', async t => {
     }
     const working = work()
     await t.rejects((old.read(async db => await sql`select 1 from legacy_keys`.execute(db))), /does not exist/, 'the schema is the older one')
-    const fresh = await open(t, url)
+    const fresh = await openAt(t, url)
     t.same((await fresh.read(async db => await sql`select name from kysely_migration order by name`.execute(db))).rows.slice(0, 2), [{ name: '0001-keys-and-bots' }, { name: '0002-legacy-keys-and-counts' }])
     until.over = true
     await working
@@ -127,7 +93,7 @@ await t.test('old and new versions side by side', async t => {
 
   await t.test('a newer schema is opened, and left as it is', async t => {
     const url = await postgres.database()
-    const first = await open(t, url)
+    const first = await openAt(t, url)
     await botsIn(first).create(plainBot('a-bot'), null, GIVEN)
     const newer = await connectBeside(t, url)
     await newer.query('alter table bots add column colour text; alter table changes add column note text; create table later (id integer)')
@@ -135,7 +101,7 @@ await t.test('old and new versions side by side', async t => {
     const migrations = async (): Promise<unknown> => (await newer.query('select name from kysely_migration order by name')).rows
     const before = await migrations()
 
-    for (const database of [first, await open(t, url)]) {
+    for (const database of [first, await openAt(t, url)]) {
       const bots = botsIn(database)
       t.match(await bots.update('a-bot', bot => ({ ...bot, roles: ['seen'] }), GIVEN), { done: { name: 'a-bot', roles: ['seen'] } }, 'it is read and written')
       await createKeyStore(database).update(() => freshRing())
@@ -143,6 +109,17 @@ await t.test('old and new versions side by side', async t => {
     }
     t.same(await migrations(), before)
     t.equal((await newer.query('select count(*)::int as n from later')).rowCount, 1, 'what is newer is still there')
+  })
+
+  await t.test('a database of another application is left alone', async t => {
+    for (const url of [await postgres.database(), `sqlite:${temporaryFolder(t)}/other.db`]) {
+      const { db, writer } = url.startsWith('sqlite') ? { db: null, writer: openSqlite(url.slice(7)).write } : openPostgres(url)
+      await sql`create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)`.execute(writer)
+      await sql`insert into kysely_migration values ('2024_01_users', 'then')`.execute(writer)
+      await t.rejects(openDatabase(url), { name: 'StoreUnavailable', message: /another application, whose migrations are 2024_01_users: give mintmark a database of its own/ })
+      t.same((await writer.introspection.getTables()).map(({ name }) => name).filter(name => !name.startsWith('kysely')), [], 'nothing was made in it')
+      await Promise.all([db?.destroy(), writer.destroy()])
+    }
   })
 
   await t.test('a migration that takes its time is not cut off, and whoever starts meanwhile waits for it', async t => {
@@ -153,13 +130,13 @@ await t.test('old and new versions side by side', async t => {
     await slow.query('begin; lock table kysely_migration_lock in access exclusive mode')
     const timer = setTimeout(() => { slow.query('commit').catch(() => { /* then it is over already */ }) }, 4_000)
     t.teardown(() => { clearTimeout(timer) })
-    const opened = await Promise.allSettled([open(t, url), open(t, url)])
+    const opened = await Promise.allSettled([openAt(t, url), openAt(t, url)])
     t.match(opened, [{ status: 'fulfilled' }, { status: 'fulfilled' }])
   })
 })
 
 await t.test('numbers come back as numbers, also those beyond 32 bits', async t => {
-  const database = await open(t, await postgres.database())
+  const database = await openAt(t, await postgres.database())
   const sums = async (): Promise<unknown> => (await database.read(async db => await sql`select count(*) as many, sum(2147483648::bigint) as sum, 1795000000000::bigint as at, max(7) as small, null::bigint as none from changes`.execute(db))).rows[0]
   t.strictSame(await sums(), { many: 1, sum: 2_147_483_648, at: 1_795_000_000_000, small: 7, none: null })
   const look = await database.look(() => new Date())
@@ -173,7 +150,7 @@ await t.test('numbers come back as numbers, also those beyond 32 bits', async t 
 
 await t.test('counts that two replicas write at once, in whatever order, are all written', async t => {
   const url = await postgres.database()
-  const replicas = (await Promise.all([open(t, url), open(t, url)])).map(createCountStore)
+  const replicas = (await Promise.all([openAt(t, url), openAt(t, url)])).map(createCountStore)
   const names = Array.from({ length: 20 }, (_, number) => `bot-${number}`)
   const rounds = 25
   const expMinute = Math.ceil(at(3_600).getTime() / 60_000)
@@ -194,7 +171,7 @@ await t.test('counts that two replicas write at once, in whatever order, are all
 await t.test('names come in the order of SQLite, whatever the collation of the database', async t => {
   const names = ['a', 'b', 'b-2', 'b.1', 'b_3', 'b1', 'b-10', 'b10', 'bb', 'b-b', 'b.b', 'b_b', 'b2', 'c', '0-bot', '9']
   const listed = async (url: string): Promise<string[]> => {
-    const bots = botsIn(await open(t, url))
+    const bots = botsIn(await openAt(t, url))
     for (const name of names) await bots.create(plainBot(name), null, GIVEN)
     const all = (await bots.list({ limit: 50 })).map(bot => bot.name)
     const paged: string[] = []

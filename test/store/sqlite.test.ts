@@ -6,67 +6,36 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { draftBot } from '../../src/bots/bot-draft.ts'
-import type { BotReader, BotWriter } from '../../src/bots/bot-registry.ts'
 import { newSecret } from '../../src/bots/secret.ts'
 import { createAuditTrail } from '../../src/store/audit-table.ts'
-import { createBotReader, createBotWriter, createSecretRegistry } from '../../src/store/bot-table.ts'
+import { createSecretRegistry } from '../../src/store/bot-table.ts'
 import { watchChanges } from '../../src/store/change-watch.ts'
 import { databaseExists, openDatabase, StoreUnavailable, type Database } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
-import { createRevocationStore, createTokenRegistry } from '../../src/store/revocation-table.ts'
+import { createTokenRegistry } from '../../src/store/revocation-table.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
 import { secretRegistryConformance } from '../conformance/secret-registry.ts'
-import { allow, type Stores } from '../conformance/stores.ts'
+import { allow, type MakeStores } from '../conformance/stores.ts'
 import { tokenRegistryConformance } from '../conformance/token-registry.ts'
-import { movableClock } from '../fakes/clock.ts'
+import { botsIn, keysAt, openAt, storesAt } from '../fakes/databases.ts'
 import { freshRing, START } from '../fakes/memory-rings.ts'
 import { temporaryFolder, TEST_EVENT } from '../fakes/service.ts'
 
-async function open (t: Test, url = `sqlite:${temporaryFolder(t)}/mintmark.db`): Promise<Database> {
-  const database = await openDatabase(url)
-  t.teardown(database.close)
-  return database
-}
-
 const newBot = (name: string): ReturnType<typeof draftBot> => draftBot(name, {}, [], START)
 
-const botsIn = (database: Database): BotReader & BotWriter => ({ ...createBotReader(database), ...createBotWriter(database) })
+const openStores: MakeStores = async t => await storesAt(t, `sqlite:${temporaryFolder(t)}/mintmark.db`)
 
-await t.test('keys in SQLite', async t => {
-  await keyStoreConformance(t, async t => {
-    const url = `sqlite:${temporaryFolder(t)}/mintmark.db`
-    const database = await open(t, url)
-    const trail = createAuditTrail(database)
-    return {
-      store: createKeyStore(database),
-      again: async () => createKeyStore(await open(t, url)),
-      trail: async () => (await trail.list({ limit: 50 })).toReversed()
-    }
-  })
-})
+await t.test('keys in SQLite', async t => { await keyStoreConformance(t, async t => await keysAt(t, `sqlite:${temporaryFolder(t)}/mintmark.db`)) })
 
-async function openStores (t: Test): Promise<Stores> {
-  const database = await open(t)
-  const { clock, advance } = movableClock(START)
-  return {
-    bots: botsIn(database),
-    secrets: createSecretRegistry(database),
-    tokens: createTokenRegistry(database, clock),
-    revocations: createRevocationStore(database),
-    audit: createAuditTrail(database),
-    version: async () => (await database.look(() => new Date())).version,
-    advance
-  }
-}
 await t.test('bots in SQLite', async t => { await botRegistryConformance(t, openStores) })
 await t.test('secrets in SQLite', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('revocations in SQLite', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in SQLite', async t => { await auditTrailConformance(t, openStores) })
 
 await t.test('a commit is flushed: WAL, and synchronous = FULL on both connections', async t => {
-  const database = await open(t)
+  const database = await openAt(t, `sqlite:${temporaryFolder(t)}/mintmark.db`)
   for (const connection of [database.read, database.write]) {
     t.same((await connection(async db => await sql`pragma journal_mode`.execute(db))).rows, [{ journal_mode: 'wal' }])
     t.same((await connection(async db => await sql`pragma synchronous`.execute(db))).rows, [{ synchronous: 2 }])
@@ -81,7 +50,7 @@ await t.test('a database is made with its folders, and found again', async t => 
   await createKeyStore(first).update(() => freshRing())
   await first.close()
   t.ok(databaseExists(url))
-  t.same(await createKeyStore(await open(t, url)).read(), freshRing())
+  t.same(await createKeyStore(await openAt(t, url)).read(), freshRing())
 })
 
 await t.test('what cannot be opened or is no database is unavailable, and says why', async t => {
@@ -93,8 +62,8 @@ await t.test('what cannot be opened or is no database is unavailable, and says w
 
 await t.test('other processes see that something has changed', async t => {
   const url = `sqlite:${temporaryFolder(t)}/mintmark.db`
-  const here = await open(t, url)
-  const there = await open(t, url)
+  const here = await openAt(t, url)
+  const there = await openAt(t, url)
 
   await t.test('with every change, and with no look', async t => {
     let known = (await there.look(() => new Date())).version
@@ -158,7 +127,7 @@ await t.test('other processes see that something has changed', async t => {
 await t.test('while another process holds the write lock', async t => {
   async function locked (t: Test): Promise<{ database: Database, unlock: () => void }> {
     const file = `${temporaryFolder(t)}/mintmark.db`
-    const database = await open(t, `sqlite:${file}`)
+    const database = await openAt(t, `sqlite:${file}`)
     await botsIn(database).create(newBot('a-bot'), null, TEST_EVENT)
     const holder = new DatabaseSync(file)
     holder.exec('begin immediate')
@@ -206,7 +175,7 @@ await t.test('processes that open a fresh database at the same time all succeed'
       return answer
     }))
     t.same(answers, children.map(() => 'opened'))
-    t.same(await createKeyStore(await open(t, url)).read(), [])
+    t.same(await createKeyStore(await openAt(t, url)).read(), [])
   }
   for (const child of children) child.disconnect()
 })
