@@ -62,8 +62,8 @@ export interface Parts {
   audit: AuditTrail
   metrics: Metrics
   changes: ChangeWatch
-  /** After each change that was made here: it is in force here before it is answered. */
-  afterChange: () => Promise<void>
+  /** After each change of a bot, its secrets or its tokens that was made here: it is in force here before it is answered. */
+  afterChange: (bot: string) => Promise<void>
   revocationCounts: Revocations['counts']
   close: () => Promise<void>
 }
@@ -94,12 +94,12 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
   const changes = watchChanges({
     ...database,
-    refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.clear() }],
+    refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.expire() }],
     clock: machineClock,
     onOffset: createOffsetNotice(log, config.clockToleranceSeconds)
   })
-  const afterChange = async (): Promise<void> => {
-    botCache.forget()
+  const afterChange = async (bot: string): Promise<void> => {
+    botCache.forget(bot)
     await changes.catchUp()
   }
   const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlapMs })

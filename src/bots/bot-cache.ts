@@ -1,7 +1,7 @@
 /**
  * Bots and the digests of their secrets as this process last read them: so that a token costs no query, and so that
- * the database may be away for a while. Bounded. What others change empties it; yet an answer from before still serves
- * while the database is away, within the staleness promise of whoever asks.
+ * the database may be away for a while. Bounded. After a change somewhere everything is asked for anew; yet an answer from
+ * before still serves while the database is away, within the staleness promise of whoever asks.
  */
 import type { Bot, StoredSecret } from './bot.ts'
 import type { BotReader, SecretRegistry } from './bot-registry.ts'
@@ -9,9 +9,9 @@ import type { BotReader, SecretRegistry } from './bot-registry.ts'
 export interface BotCache extends Pick<BotReader, 'find' | 'findByCognitoClient'> {
   secretsOf: (bot: string) => Promise<readonly StoredSecret[]>
   /** Something has changed somewhere: asks anew, and falls back on what it knew only where it cannot ask. */
-  clear: () => void
-  /** Something was changed here: what was known before must not serve again. */
-  forget: () => void
+  expire: () => void
+  /** This bot was changed here: what was known of it must not serve again. */
+  forget: (bot: string) => void
 }
 
 const MOST_ENTRIES = 10_000
@@ -21,59 +21,59 @@ export function createBotCache (bots: BotReader, secrets: Pick<SecretRegistry, '
   const byName = createCache<Bot | null>(bots.find, isUnavailable)
   const byClient = createCache<Bot | null>(bots.findByCognitoClient, isUnavailable)
   const secretsByBot = createCache<readonly StoredSecret[]>(secrets.list, isUnavailable)
-  const caches = [byName, byClient, secretsByBot]
   return {
     find: byName.get,
     findByCognitoClient: byClient.get,
     secretsOf: secretsByBot.get,
-    clear () { for (const cache of caches) cache.clear() },
-    forget () { for (const cache of caches) cache.forget() }
+    expire () { for (const cache of [byName, byClient, secretsByBot]) cache.expire() },
+    forget (bot) {
+      byName.forget(name => name === bot)
+      byClient.forget((_clientId, known) => known === null || known.name === bot)
+      secretsByBot.forget(name => name === bot)
+    }
   }
 }
 
 interface Cache<T> {
   get: (key: string) => Promise<T>
-  clear: () => void
-  forget: () => void
+  expire: () => void
+  forget: (isConcerned: (key: string, value: T) => boolean) => void
 }
 
-/** Keeps what was asked for last. An answer that was under way when the cache was cleared is not kept. */
+/** Keeps what was asked for last. An answer that was under way when the cache expired is not kept. */
 function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (error: unknown) => boolean): Cache<T> {
-  let entries = new Map<string, T>()
-  let before = new Map<string, T>()
+  const entries = new Map<string, { value: T, age: number }>()
+  let age = 0
 
-  function keep (kept: Map<string, T>, key: string, value: T): void {
-    kept.delete(key)
-    kept.set(key, value)
-    const [oldest] = kept.size > MOST_ENTRIES ? kept.keys() : []
-    if (oldest !== undefined) kept.delete(oldest)
+  function keep (key: string, value: T): void {
+    entries.delete(key)
+    entries.set(key, { value, age })
+    const [oldest] = entries.size > MOST_ENTRIES ? entries.keys() : []
+    if (oldest !== undefined) entries.delete(oldest)
   }
 
   return {
     async get (key) {
       const known = entries.get(key)
-      if (known !== undefined) {
-        keep(entries, key, known)
-        return known
+      if (known?.age === age) {
+        keep(key, known.value)
+        return known.value
       }
-      const asked = entries
+      const askedAtAge = age
       try {
         const answer = await read(key)
-        keep(asked, key, answer)
+        if (askedAtAge === age) keep(key, answer)
         return answer
       } catch (error) {
-        const fallback = isUnavailable(error) ? before.get(key) : undefined
-        if (fallback === undefined) throw error
-        return fallback
+        const before = isUnavailable(error) ? entries.get(key) : undefined
+        if (!before) throw error
+        return before.value
       }
     },
-    clear () {
-      for (const [key, value] of entries) keep(before, key, value)
-      entries = new Map()
-    },
-    forget () {
-      entries = new Map()
-      before = new Map()
+    expire () { age++ },
+    forget (isConcerned) {
+      age++
+      for (const [key, { value }] of entries) if (isConcerned(key, value)) entries.delete(key)
     }
   }
 }

@@ -22,7 +22,7 @@ export interface AdminBotParts {
   clock: Clock
   metrics: Metrics
   /** Called after each change, so that it is in force here before it is answered. */
-  afterChange: () => Promise<void>
+  afterChange: (bot: string) => Promise<void>
 }
 
 export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (app, { bots, tokens, ring, policy, clock, metrics, afterChange }) => {
@@ -36,7 +36,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
     const outcome = await bots.create(bot, null, { ...byOf(request), action: 'bot.created', target: bot.name, detail: { ...request.body } })
     if (outcome === 'name taken') throw new Problem('conflict', `There is a bot named ${bot.name} already`)
     if (outcome === 'client id taken') throw clientTaken()
-    await afterChange()
+    await afterChange(bot.name)
     return await reply.code(201).send(showBot(bot, policy))
   })
 
@@ -65,7 +65,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
       return after
     }, { ...byOf(request), action: 'bot.updated', target: request.params.name, detail: { ...request.body } })
     if ('failed' in outcome) throw outcome.failed === 'no such bot' ? noSuchBot() : clientTaken()
-    await afterChange()
+    await afterChange(request.params.name)
     return showBot(outcome.done, policy)
   })
 
@@ -75,7 +75,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
   }, async (request, reply) => {
     const event = { ...byOf(request), action: 'bot.deleted', target: request.params.name }
     if (!await bots.remove(request.params.name, bot => { assertMayTouch(request, policy, bot) }, cutoffAt(ring.all(), clock()), event)) throw noSuchBot()
-    await afterChange()
+    await afterChange(request.params.name)
     metrics.revoked('bot')
     return await reply.code(204).send(null)
   })
@@ -92,7 +92,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
     const cutoff = cutoffAt(ring.all(), clock())
     const event = { ...byOf(request), action: 'bot.tokens_revoked', target: request.params.name, detail: { notBefore: new Date(cutoff.notBefore * 1000) } }
     if (!await tokens.revokeTokensOf(request.params.name, bot => { assertMayTouch(request, policy, bot) }, cutoff, event)) throw noSuchBot()
-    await afterChange()
+    await afterChange(request.params.name)
     metrics.revoked('bot')
     return { notBefore: new Date(cutoff.notBefore * 1000).toISOString() }
   })

@@ -16,7 +16,7 @@ export interface AdminCredentialParts {
   policy: BotPolicy
   clock: Clock
   isTrustedIssuer: (issuer: string) => boolean
-  afterChange: () => Promise<void>
+  afterChange: (bot: string) => Promise<void>
 }
 
 const Text = Type.Optional(Type.String({ maxLength: 4_000 }))
@@ -41,7 +41,7 @@ export const adminCredentialRoutes: FastifyPluginAsyncTypebox<AdminCredentialPar
       return { ...bot, ...changes, updatedAt: clock() }
     }, { ...byOf(request), action, target: name, detail })
     if ('failed' in outcome) throw noSuchBot()
-    await afterChange()
+    await afterChange(name)
   }
 
   app.put('/bots/:name/jwks', {

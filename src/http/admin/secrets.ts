@@ -16,7 +16,7 @@ export interface AdminSecretParts {
   policy: BotPolicy
   clock: Clock
   /** Called after each change, so that it is in force here before it is answered. */
-  afterChange: () => Promise<void>
+  afterChange: (bot: string) => Promise<void>
 }
 
 const OneSecret = Type.Object({ name: Type.String(), id: Type.String() })
@@ -39,7 +39,7 @@ export const adminSecretRoutes: FastifyPluginAsyncTypebox<AdminSecretParts> = as
     const { lastUsedAt: _, ...shown } = showSecret(stored)
     const event = { ...byOf(request), action: 'secret.created', target: name, detail: shown }
     if (!await secrets.add(stored, mayTouch(request), event)) throw noSuchBot()
-    await afterChange()
+    await afterChange(name)
     return await reply.code(201).header('cache-control', 'no-store').send({ ...shown, secret })
   })
 
@@ -76,7 +76,7 @@ export const adminSecretRoutes: FastifyPluginAsyncTypebox<AdminSecretParts> = as
       return { ...before, expiresAt }
     }, mayTouch(request), { ...byOf(request), action: 'secret.updated', target: name, detail: { id, expiresAt } })
     if (!secret) throw noSuchSecret()
-    await afterChange()
+    await afterChange(name)
     return showSecret(secret)
   })
 
@@ -86,7 +86,7 @@ export const adminSecretRoutes: FastifyPluginAsyncTypebox<AdminSecretParts> = as
   }, async (request, reply) => {
     const { params: { name, id } } = request
     if (!await secrets.remove(name, id, mayTouch(request), { ...byOf(request), action: 'secret.revoked', target: name, detail: { id } })) throw noSuchSecret()
-    await afterChange()
+    await afterChange(name)
     return await reply.code(204).send(null)
   })
 }

@@ -12,7 +12,7 @@ import { readParameters, required, type Form } from './parameters.ts'
 export interface RevokeParts extends CallerParts {
   tokens: TokenRegistry
   /** Called after the change, so that it is in force here before it is answered. */
-  afterChange: () => Promise<void>
+  afterChange: (bot: string) => Promise<void>
   metrics: Metrics
 }
 
@@ -37,7 +37,7 @@ export function addRevokeRoute (app: FastifyInstance, parts: RevokeParts): void 
       assertMayRevoke(caller, payload.sub)
       const event = { actor: actorOf(caller), requestId: request.id, action: 'token.revoked', target: String(payload.sub), detail: { tokenId: payload.jti } }
       await parts.tokens.revokeToken(String(payload.jti), Number(payload.exp), event)
-      await parts.afterChange()
+      await parts.afterChange(String(payload.sub))
       parts.metrics.revoked('token')
     }
     return await reply.code(200).send()
