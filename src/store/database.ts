@@ -5,7 +5,7 @@
 import { Migrator, sql, type Kysely, type Migration, type Transaction } from 'kysely'
 import * as keysAndBots from './migrations/0001-keys-and-bots.ts'
 import * as legacyKeysAndCounts from './migrations/0002-legacy-keys-and-counts.ts'
-import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres } from './postgres.ts'
+import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres, TRANSACTION_LIMITS } from './postgres.ts'
 import type { Tables } from './schema.ts'
 import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 
@@ -104,12 +104,16 @@ async function overPostgres (url: string, { observe, clock }: Using): Promise<Da
   return {
     read: async query => await timed('read', observe, async () => await query(db)),
     write: async change => await timed('write', observe, async () => await writer.transaction().execute(async transaction => {
+      await sql.raw(TRANSACTION_LIMITS).execute(transaction)
       await transaction.selectFrom('changes').select('version').forUpdate().execute()
       const result = await change(transaction, clock())
       await sql.raw(NOTIFY).execute(transaction)
       return result
     })),
-    append: async change => await timed('write', observe, async () => await db.transaction().execute(change)),
+    append: async change => await timed('write', observe, async () => await db.transaction().execute(async transaction => {
+      await sql.raw(TRANSACTION_LIMITS).execute(transaction)
+      return await change(transaction)
+    })),
     look: async machineClock => await timed('read', observe, async () => await lookAtPostgres(db, machineClock)),
     scrub: async () => { /* vacuuming is the operator's business */ },
     listen,

@@ -10,6 +10,7 @@ const CONNECT_MS = 1_500
 const LOCK_MS = 2_500
 const STATEMENT_MS = 3_000
 const ANSWER_MS = 3_200
+const IDLE_MS = 5_000
 const RECONNECT_MS = 500
 const CHANNEL = 'mintmark_changes'
 
@@ -36,10 +37,7 @@ export function openPostgres (url: string): PostgresConnections {
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 5_000,
-    lock_timeout: LOCK_MS,
-    statement_timeout: STATEMENT_MS,
-    query_timeout: ANSWER_MS,
-    idle_in_transaction_session_timeout: 5_000
+    query_timeout: ANSWER_MS
   }
   return { db: connect(settings, CONNECTIONS), writer: connect(settings, WRITERS), listen: onChange => listen(settings, onChange) }
 }
@@ -59,20 +57,37 @@ export function openPatientPostgres (url: string): Kysely<Tables> {
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
 }
 
-/** A connection that did not answer in time still may, to somebody else's question: it is not used again. */
+/**
+ * A connection that did not answer in time still may, to somebody else's question: it is not used again.
+ * Nor are those that were open when it was asked: whatever has cut it off has cut them off, too, and each would be waited for.
+ */
 function withoutHungConnections (pool: pg.Pool): PostgresPool {
+  const openedAt = new WeakMap<pg.PoolClient, number>()
+  let suspectUntil = -Infinity
+  pool.on('connect', client => { openedAt.set(client, performance.now()) })
+
+  async function connectAfresh (): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await pool.connect()
+      if ((openedAt.get(client) ?? 0) > suspectUntil) return client
+      client.release(true)
+    }
+  }
+
   return {
     end: async () => { await pool.end() },
     async connect () {
-      const client = await pool.connect()
+      const client = await connectAfresh()
       const ask = client.query.bind(client) as unknown as (...query: unknown[]) => Promise<unknown>
       let hung = false
       const query = async (...given: unknown[]): Promise<unknown> => {
         if (hung) throw new Error('Query read timeout') // nor waited for a second time, by a rollback
+        const askedAt = performance.now()
         try {
           return await ask(...given)
         } catch (error) {
           hung ||= (error as Error).message === 'Query read timeout'
+          if (hung) suspectUntil = Math.max(suspectUntil, askedAt)
           throw error
         }
       }
@@ -80,6 +95,9 @@ function withoutHungConnections (pool: pg.Pool): PostgresPool {
     }
   }
 }
+
+/** Ends what waits on the server's side, too. By transaction, since a pooler between (PgBouncer) takes no such settings for a connection. */
+export const TRANSACTION_LIMITS = `select set_config('lock_timeout', '${LOCK_MS}', true), set_config('statement_timeout', '${STATEMENT_MS}', true), set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)`
 
 /** Says to whoever listens, when the transaction commits, that there is something new. */
 export const NOTIFY = `select pg_notify('${CHANNEL}', '')`

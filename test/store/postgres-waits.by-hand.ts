@@ -96,7 +96,8 @@ await t.test('a connection that hangs is not used again', async t => {
   const { url, cut } = await layWire(t, await postgres.database())
   const database = await open(t, url)
   const bots = botsIn(database)
-  await Promise.all([1, 2, 3].map(async () => await bots.list({ limit: 1 })))
+  await Promise.all([1, 2, 3, 4].map(async () => await bots.list({ limit: 1 }))) // more than will be found to hang
+  await bots.create(plainBot('warm-up'), null, GIVEN)
   cut()
   await Promise.all([
     isRefusedInTime(t, 'a read', async () => await bots.list({ limit: 1 })),
