@@ -38,6 +38,14 @@ await t.test('secrets in PostgreSQL', async t => { await secretRegistryConforman
 await t.test('tokens in PostgreSQL', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in PostgreSQL', async t => { await auditTrailConformance(t, openStores) })
 
+await t.test('whoever may not come, or asks for what is not there, hears why', async t => {
+  const url = await postgres.database()
+  const isAway = async (address: string, why: RegExp): Promise<void> => { await t.rejects(openDatabase(address), { name: 'StoreUnavailable', message: why }) }
+  await isAway(url.replace('postgres:postgres@', 'postgres:wrong@'), /^the database is unavailable: password authentication failed for user "postgres"$/)
+  await isAway(`${url}x`, /database "\w+x" does not exist/)
+  await isAway(`${url}?sslmode=verify-full`, /does not support SSL/)
+})
+
 await t.test('several replicas that start at once bring the schema up to date once', async t => {
   const url = await postgres.database()
   const databases = await Promise.all([1, 2, 3, 4].map(async () => await openAt(t, url)))
