@@ -36,7 +36,7 @@ import type { TokenUnderTest } from './verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
 
 /** Rotations are rare: a moment's wait lets calls that came together, to whichever replica, rotate once. */
-const OVERLAP_MS = 100
+const OVERLAP_MS = 250
 
 export interface Parts {
   config: Config
@@ -102,7 +102,11 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     botCache.forget(bot)
     await changes.catchUp()
   }
-  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlapMs })
+  const askTime = async (): Promise<Date> => {
+    const { clockOffsetMs, uncertaintyMs } = await database.look(machineClock)
+    return new Date(machineClock().getTime() + clockOffsetMs - uncertaintyMs)
+  }
+  const rotator = createRotator({ ring, store, vault, policy, clock, reload: changes.catchUp, overlap: { ms: overlapMs, askTime } })
   const keyOffice = createKeyOffice({
     rotator,
     legacyStore,

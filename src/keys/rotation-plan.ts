@@ -170,7 +170,8 @@ function leadSeconds (policy: RotationPolicy): number {
   return Math.min(3_600, policy.rotateEverySeconds / 10)
 }
 
-function turnAfter (predecessor: Pick<SigningKey, 'signsFrom'>, publishedAt: Date, policy: RotationPolicy): Date {
+/** When a key that was published at `publishedAt` follows its predecessor, if nobody interferes. */
+export function turnAfter (predecessor: Pick<SigningKey, 'signsFrom'>, publishedAt: Date, policy: RotationPolicy): Date {
   return latest(addSeconds(predecessor.signsFrom, policy.rotateEverySeconds), addSeconds(publishedAt, policy.publishAheadSeconds))
 }
 

@@ -2,13 +2,13 @@
  * Carries the rotation plan out: makes keys, writes the ring, and wakes when the plan has something to do.
  * It decides nothing: see rotation-plan.ts. Losing a race to another process is no error, the plan is made anew.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SYSTEM, type AuditDraft, type By } from '../telemetry/audit.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
 import type { KeyVault } from './key-vault.ts'
+import { awaitOverlap, keyToReplace, type Overlap } from './overlap.ts'
 import { enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
-import { addSeconds, pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
+import { pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
 
 /** Kids as they are right after the call; `effectiveAt` is when the rotation takes hold. */
 export interface Rotation {
@@ -23,8 +23,7 @@ export interface Rotator {
   /** Supplies what the ring lacks now. Throws if the store cannot be written. */
   settle: () => Promise<void>
   /**
-   * Calls that overlap rotate once, whichever replica they reach; all see the same result:
-   * what has been rotated since a call came is what it asked for.
+   * Calls that overlap rotate once, whichever replica they reach, and all see the same result: see overlap.ts.
    */
   rotate: (wish: RotationWish, by: By) => Promise<Rotation>
   /** @returns the key as it is afterwards, `null` if there is none of that kid */
@@ -51,10 +50,10 @@ const RETRY_MS = 1_000
 
 /**
  * @param parts.reload brings `ring` up to the store after a change; not `ring.refresh` itself where reads may overtake each other
- * @param parts.overlapMs how long an answer waits, so that calls on the wire to any replica are known to overlap with it
+ * @param parts.overlap none by default: only calls to this process overlap, while the first of them has no answer
  */
-export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void>, overlapMs?: number }): Rotator {
-  const { ring, store, vault, policy, clock, reload = ring.refresh, overlapMs = 0 } = parts
+export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void>, overlap?: Overlap }): Rotator {
+  const { ring, store, vault, policy, clock, reload = ring.refresh, overlap = { ms: 0, askTime: async () => clock() } } = parts
   /** Keys that were made and not needed yet: what a preview shows is what the call then publishes. */
   let spares: readonly NewKey[] = []
 
@@ -106,16 +105,18 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
   const revocation = (kid: string, reason: string): TimedChange => (keys, now) => revokeOnce(keys, kid, reason, now)
   const enlistment = (key: NewKey): TimedChange => (keys, now) => keys.some(({ kid }) => kid === key.kid) ? keys : enlist(keys, key, policy, now)
 
-  async function rotateOnce (wish: RotationWish, by: By, arrivedAt: Date): Promise<Rotation> {
-    const known = await store.read()
-    const before = (signingKeyAt(known, addSeconds(arrivedAt, -overlapMs / 1000)) ?? signingKeyAt(known, arrivedAt))?.kid
+  async function rotateOnce (wish: RotationWish, by: By): Promise<Rotation> {
+    const [arrivedAt, known] = await Promise.all([overlap.askTime(), store.read()])
+    const before = keyToReplace(known, arrivedAt, overlap.ms, policy)?.kid
     const after = await changeRing(rotation(wish, before), (ringBefore, ringAfter) => {
       const isOurs = wish.kind === 'emergency' ? isUnrevoked(ringBefore, before) : signingKeyAt(ringBefore, clock())?.kid === before
       if (!isOurs) return []
       const { effectiveAt, signing, next } = describeRotation(ringAfter, before, clock())
       return [{ ...by, action: 'key.rotated', target: signing === before ? next : signing, detail: { ...wish, from: before, effectiveAt } }]
     })
-    return describeRotation(after, before, clock())
+    await awaitOverlap(handedOverAt(after, before, clock()) ?? arrivedAt, overlap)
+    await reload().catch(() => { /* it is done, and what it did is known */ })
+    return describeRotation(ring.all(), before, clock())
   }
 
   /** Rotations that somebody waits for, by what they wish: a call that comes meanwhile shares the answer. */
@@ -127,10 +128,7 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     },
 
     async rotate (wish, by) {
-      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by, clock()).finally(async () => {
-        await sleep(overlapMs)
-        underWay.delete(wish.kind)
-      })
+      const shared = underWay.get(wish.kind) ?? rotateOnce(wish, by).finally(() => { underWay.delete(wish.kind) })
       underWay.set(wish.kind, shared)
       return await shared
     },
@@ -138,7 +136,9 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
     async revoke (kid, reason, by) {
       const after = await changeRing(revocation(kid, reason), ringBefore =>
         isUnrevoked(ringBefore, kid) ? [{ ...by, action: 'key.revoked', target: kid, detail: { reason } }] : [])
-      return findKey(after, kid)
+      const revoked = findKey(after, kid)
+      if (revoked?.revokedAt && revoked.signsUntil?.getTime() === revoked.revokedAt.getTime()) await awaitOverlap(revoked.revokedAt, overlap)
+      return revoked
     },
 
     async enlist (key, by) {
@@ -203,6 +203,12 @@ function publications (before: readonly SigningKey[], after: readonly SigningKey
   const known = new Set(before.map(key => key.kid))
   return after.filter(key => !known.has(key.kid) && key.origin === 'generated')
     .map(key => ({ ...SYSTEM, action: 'key.published', target: key.kid, detail: { signsFrom: key.signsFrom } }))
+}
+
+/** When the key that signs took over from another than itself, `null` if that is what signed before. */
+function handedOverAt (ring: readonly SigningKey[], before: string | undefined, now: Date): Date | null {
+  const signing = signingKeyAt(ring, now)
+  return signing && signing.kid !== before ? signing.signsFrom : null
 }
 
 function describeRotation (ring: readonly SigningKey[], before: string | undefined, now: Date): Rotation {
