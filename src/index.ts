@@ -3,5 +3,7 @@ import { mintmark } from './plugin/plugin.ts'
 
 export default mintmark
 export type { CognitoOptions, MintmarkOptions } from './plugin/options.ts'
+export type { AuthenticationHook } from './plugin/plugin.ts'
+export type { RouteDemands } from './plugin/route-demands.ts'
 export type { VerifyCode } from './verify/errors.ts'
 export type { Principal } from './verify/principal.ts'

@@ -13,19 +13,28 @@ import { judgeByJose } from '../verify/jose-judge.ts'
 import type { Principal } from '../verify/principal.ts'
 import { createRemoteKeys } from '../verify/remote-keys.ts'
 import type { FindIssuer, TrustedIssuer } from '../verify/trusted-issuer.ts'
-import { createVerifier } from '../verify/verifier.ts'
+import { createVerifier, type Verifier } from '../verify/verifier.ts'
 import { assertOptions, authorityOf, listOf, poolsOf, type MintmarkOptions } from './options.ts'
+import { readRouteDemands, type RouteDemands } from './route-demands.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** An `onRequest` hook: verifies the bearer token, fills in `request.principal`, or answers with the failure. */
-    authenticate: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+    authenticate: AuthenticationHook
+    /**
+     * An `onRequest` hook: does what `authenticate` does, and then demands more of whoever the token speaks for.
+     * Kinds: any of those that are listed; scopes, roles, groups: all of them.
+     * Throws `TypeError` where the route is defined if a demand is none that there is.
+     */
+    authorize: (demands: RouteDemands) => AuthenticationHook
   }
   interface FastifyRequest {
-    /** Whoever the token speaks for; only after `app.authenticate`. */
+    /** Whoever the token speaks for; only after `app.authenticate` or `app.authorize`. */
     principal: Principal
   }
 }
+
+export type AuthenticationHook = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
 
 const clock = (): Date => new Date()
 const JWKS_REFRESH_SECONDS = 300
@@ -35,15 +44,20 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, options) => {
   const verifier = createVerifier({ findIssuer: issuersOf(options), clock, clockToleranceSeconds: options.clockToleranceSeconds ?? 5 })
 
   app.decorateRequest('principal')
-  app.decorate('authenticate', async (request, reply) => {
+  app.decorate('authenticate', hookFor(verifier, {}))
+  app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
+}
+
+function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook {
+  return async (request, reply) => {
     try {
-      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeByJose)
+      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeByJose, demands)
       return undefined
     } catch (error) {
       if (error instanceof VerifyError) return await refuse(request, reply, error)
       throw error
     }
-  })
+  }
 }
 
 function issuersOf (options: MintmarkOptions): FindIssuer {

@@ -8,7 +8,7 @@ import type { FindIssuer, TokenUnderTest } from './trusted-issuer.ts'
 
 export type CheckName =
   | 'token' | 'size' | 'form' | 'algorithm' | 'issuer' | 'key' | 'signature' | 'type' | 'times'
-  | 'audience' | 'use' | 'revocation' | 'enabled' | 'principal' | 'scopes' | 'roles'
+  | 'audience' | 'use' | 'revocation' | 'enabled' | 'principal' | 'kind' | 'scopes' | 'roles' | 'groups' | 'admin'
 
 export interface Check {
   readonly name: CheckName
@@ -33,8 +33,11 @@ export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: num
     { name: 'revocation', run: token => { token.issuer.checkRevocation(token) } },
     { name: 'enabled', run: token => { token.issuer.checkEnabled(token) } },
     { name: 'principal', run: async token => { token.principal = await token.issuer.toPrincipal(token) } },
+    { name: 'kind', run: checkKind },
     { name: 'scopes', run: checkScopes },
-    { name: 'roles', run: checkRoles }
+    { name: 'roles', run: checkRoles },
+    { name: 'groups', run: checkGroups },
+    { name: 'admin', run: checkAdmin }
   ]
 }
 
@@ -82,14 +85,31 @@ function checkTimes ({ payload: { exp, iat, nbf }, now, issuer }: TokenUnderTest
   if (isTime(nbf) && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
 }
 
+function checkKind ({ principal: { kind }, demands: { kinds } }: TokenUnderTest): void {
+  if (kinds && !kinds.includes(kind)) throw new VerifyError('role_insufficient', `Only a ${kinds.join(' or a ')} may do this, not a ${kind}`)
+}
+
 function checkScopes ({ principal, demands }: TokenUnderTest): void {
-  const lacking = demands.scopes?.filter(scope => !principal.scopes.includes(scope)) ?? []
+  const lacking = missingOf(demands.scopes, principal.scopes)
   if (lacking.length > 0) throw new VerifyError('scope_insufficient', `The token lacks ${lacking.length > 1 ? 'scopes' : 'scope'} ${lacking.join(' ')}`)
 }
 
 function checkRoles ({ principal, demands }: TokenUnderTest): void {
-  const lacking = demands.roles?.filter(role => !principal.roles.includes(role)) ?? []
+  const lacking = missingOf(demands.roles, principal.roles)
   if (lacking.length > 0) throw new VerifyError('role_insufficient', `The token lacks ${lacking.length > 1 ? 'roles' : 'role'} ${lacking.join(', ')}`)
+}
+
+function checkGroups ({ principal, demands }: TokenUnderTest): void {
+  const lacking = missingOf(demands.groups, principal.groups)
+  if (lacking.length > 0) throw new VerifyError('role_insufficient', `The token lacks ${lacking.length > 1 ? 'groups' : 'group'} ${lacking.join(', ')}`)
+}
+
+function checkAdmin ({ principal, demands }: TokenUnderTest): void {
+  if (demands.admin && !principal.admin) throw new VerifyError('admin_required', 'This takes an admin')
+}
+
+function missingOf (demanded: readonly string[] = [], present: readonly string[]): string[] {
+  return demanded.filter(word => !present.includes(word))
 }
 
 function isTime (value: unknown): value is number {

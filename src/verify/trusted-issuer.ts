@@ -13,6 +13,12 @@ export interface Demands {
   scopes?: readonly string[] | undefined
   /** All of them. */
   roles?: readonly string[] | undefined
+  /** Any of them. */
+  kinds?: ReadonlyArray<Principal['kind']> | undefined
+  /** All of them. */
+  groups?: readonly string[] | undefined
+  /** Whether it takes an admin. */
+  admin?: boolean | undefined
 }
 
 /** A token on its way through the checks: each check may rely on what the ones before it have filled in. */

@@ -1,43 +1,12 @@
 /** A metadata API that registers the plugin (contract 6.7), beside a service and a pool that are reached by HTTP. */
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify from 'fastify'
 import mintmark, { type MintmarkOptions } from 'mintmark'
-import t, { type Test } from 'tap'
-import type { MovableClock } from '../fakes/clock.ts'
-import { ask, faultsOfRefusal, verifyInHeader, type Answer } from '../fakes/pool-answers.ts'
+import t from 'tap'
+import { me, optionsFor, startApi, startTown } from '../fakes/metadata-api.ts'
+import { ask, faultsOfRefusal, verifyInHeader } from '../fakes/pool-answers.ts'
 import { encodePart, forge, openToken, realSigner, without } from '../fakes/pool-forge.ts'
-import { startPool, USER_SUB, type Pool } from '../fakes/pool.ts'
-import { startService, TEST_EVENT, type Service } from '../fakes/service.ts'
-import { freePort } from '../fakes/shell.ts'
-
-/** The plugin's clock is the machine's: so is that of the service here. */
-const machineTime = (): MovableClock => ({ clock: () => new Date(), advance () { throw new Error('nobody moves this clock') } })
-
-interface Town { pool: Pool, service: Service, issuer: string, port: number }
-
-async function startTown (t: Test, settings: Record<string, string> = {}): Promise<Town> {
-  const pool = await startPool(t)
-  const port = await freePort()
-  const issuer = `http://localhost:${port}`
-  const service = await startService(t, { ...pool.settings, MINTMARK_PUBLIC_URL: issuer, ...settings }, machineTime())
-  return { pool, service, issuer, port }
-}
-
-async function startApi (t: Test, options: MintmarkOptions): Promise<FastifyInstance> {
-  const api = Fastify()
-  await api.register(mintmark, options)
-  api.get('/open', async () => 'open')
-  api.get('/me', { onRequest: api.authenticate }, async request => request.principal)
-  await api.ready()
-  t.teardown(async () => { await api.close() })
-  return api
-}
-
-const optionsFor = ({ issuer, pool }: Town, more: Partial<MintmarkOptions> = {}): MintmarkOptions =>
-  ({ issuer, audience: 'metadata-api', cognito: { issuer: pool.issuer, clientId: pool.clientId }, ...more })
-
-async function me (api: FastifyInstance, token: string | null): Promise<Answer> {
-  return await ask(api, { url: '/me', headers: token === null ? {} : { authorization: `Bearer ${token}` } })
-}
+import { USER_SUB } from '../fakes/pool.ts'
+import { TEST_EVENT } from '../fakes/service.ts'
 
 await t.test('bots and users, the same as at the service', async t => {
   const town = await startTown(t)
