@@ -30,6 +30,7 @@ import { createMetrics, type Gauges, type Metrics } from './telemetry/metrics.ts
 import { createMint, type Mint } from './tokens/mint.ts'
 import { createRevocations, type Revocations } from './tokens/revocations.ts'
 import { createTokenCounts, type CountStore, type TokenCounts } from './tokens/token-counts.ts'
+import { createRevocationFeed, type RenderedFeed } from './tokens/revocation-feed.ts'
 import type { TokenRegistry } from './tokens/token-registry.ts'
 import { countVerifications } from './verify/counted.ts'
 import type { TokenUnderTest } from './verify/trusted-issuer.ts'
@@ -65,6 +66,8 @@ export interface Parts {
   /** After each change of a bot, its secrets or its tokens that was made here: it is in force here before it is answered. */
   afterChange: (bot: string) => Promise<void>
   revocationCounts: Revocations['counts']
+  /** For verifiers elsewhere. Throws `NoFeed`. */
+  revocationFeed: () => Promise<RenderedFeed>
   close: () => Promise<void>
 }
 
@@ -153,6 +156,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     changes,
     afterChange,
     revocationCounts: revocations.counts,
+    revocationFeed: createRevocationFeed({ ring, legacyRing, revocations, changes, vault, policy: config, clock, onFailure: error => { log.error({ err: error }, 'the revocation feed could not be signed: the one from before is served on') } }),
     close: database.close
   }
 }

@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   index: ['plugin/plugin', 'type plugin', 'type verify/errors', 'type verify/principal'],
   'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type telemetry'],
-  http: ['verify', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
+  http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
   plugin: ['verify'],
   verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'type keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],

@@ -1,13 +1,18 @@
-/** What verifiers and clients fetch once in a while: the JWKS and the server's metadata. */
+/** What verifiers and clients fetch once in a while: the JWKS, the revocation feed, and the server's metadata. */
 import { Type, type Static } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { RenderedJwks } from '../keys/jwks.ts'
+import { FEED_PATH } from '../tokens/claims.ts'
+import { NoFeed, type RenderedFeed } from '../tokens/revocation-feed.ts'
+import { Problem } from './problems.ts'
 
 export interface WellKnownParts {
   issuer: string
   publicUrl: string
   jwks: () => RenderedJwks
   jwksMaxAgeSeconds: number
+  /** Throws `NoFeed`. */
+  revocationFeed: () => Promise<RenderedFeed>
 }
 
 const Jwks = Type.Object({
@@ -33,9 +38,10 @@ const Metadata = Type.Object({
 const AUTHENTICATION_METHODS = ['client_secret_basic', 'client_secret_post']
 
 const JWKS_PATH = '/.well-known/jwks.json'
+const FEED_CACHING = 'public, max-age=10'
 
 export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, parts) => {
-  const { jwks, jwksMaxAgeSeconds: maxAge } = parts
+  const { jwks, jwksMaxAgeSeconds: maxAge, revocationFeed } = parts
   const caching = `public, max-age=${maxAge}, stale-while-revalidate=${maxAge}, stale-if-error=3600`
   const metadata = Buffer.from(JSON.stringify(metadataOf(parts)))
 
@@ -49,6 +55,21 @@ export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, p
   const jwksResponse = { 200: { description: 'Pending, signing and retired keys, the signing one first', content: { 'application/jwk-set+json': { schema: Jwks }, 'application/json': { schema: Jwks } } }, 304: { type: 'null', description: 'Nothing has changed' } }
   app.get(JWKS_PATH, { schema: { tags: ['keys'], summary: 'Public keys of bot tokens (RFC 7517)', response: jwksResponse } }, sendJwks)
   app.get('/api/v1/system/config/jwks', { schema: { tags: ['keys'], summary: 'The same, at OpenMetadata\'s address', response: jwksResponse } }, sendJwks)
+
+  app.get(FEED_PATH, {
+    config: { fails: ['unavailable'] },
+    schema: {
+      tags: ['keys'],
+      summary: 'What has been taken back: a signed JWT of typ revocations+jwt',
+      description: 'For verifiers that decide in their own process. Not to be relied on after its `exp`; one with a lower `version` than the one held is ignored.',
+      response: { 200: { description: 'With `iss`, `iat`, `exp`, `version`, `keys`, `bots`, `disabled`, `runs`, `tokens`, `legacy`', content: { 'application/jwt': { schema: Type.String() } } }, 304: { type: 'null', description: 'Nothing has changed' } }
+    }
+  }, async (request, reply) => {
+    const { body, etag } = await revocationFeed().catch(asProblem)
+    void reply.headers({ 'cache-control': FEED_CACHING, etag })
+    if (matches(request.headers['if-none-match'], etag)) return await reply.code(304).send()
+    return await reply.type('application/jwt').send(body)
+  })
 
   for (const path of ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']) {
     app.get(path, { schema: { tags: ['keys'], summary: 'Server metadata (RFC 8414)', response: { 200: Metadata } } }, async (_request, reply) =>
@@ -71,6 +92,11 @@ function metadataOf ({ issuer, publicUrl }: WellKnownParts): Static<typeof Metad
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256']
   }
+}
+
+function asProblem (error: unknown): never {
+  if (error instanceof NoFeed) throw new Problem('unavailable', 'No key signs now, so that there is no feed yet: GET /health/ready says why', { cause: error })
+  throw error
 }
 
 /** RFC 9110 13.1.2: weak comparison. */

@@ -45,13 +45,16 @@ export interface KeyOfficeParts {
   afterChange: () => Promise<void>
 }
 
+/** Verifiers elsewhere hear of it in whole seconds. */
+const wholeSecond = (date: Date): Date => new Date(Math.floor(date.getTime() / 1000) * 1000)
+
 export function createKeyOffice (parts: KeyOfficeParts): KeyOffice {
   const { rotator, legacyStore, legacyRing, clock, afterChange } = parts
 
   async function importLegacy (material: ImportedMaterial, request: ImportRequest, issuer: string, by: By, dryRun: boolean): Promise<Imported> {
     const now = clock()
     if (parts.isReservedIssuer(issuer)) return { kind: 'refused', field: 'issuer', why: 'is ours, or a user pool\'s: a legacy issuer is another server' }
-    const verifiesUntil = request.verifiesUntil ?? addSeconds(now, LEGACY_DAYS * 86_400)
+    const verifiesUntil = request.verifiesUntil ?? addSeconds(wholeSecond(now), LEGACY_DAYS * 86_400)
     if (verifiesUntil <= now) return { kind: 'refused', field: 'verifiesUntil', why: 'is over already' }
     const key: LegacyKey = {
       kid: request.kid ?? material.thumbprint,

@@ -7,6 +7,8 @@ import type { Look } from './database.ts'
 export interface ChangeWatch {
   /** Reads anew what has changed since the last look, if anything has. One look at a time: an older read never overtakes a newer one. Throws if the database is away. */
   catchUp: () => Promise<void>
+  /** Of what is held in memory: that of the database, when it was last seen. */
+  version: () => number
   /** Since the database was asked that which it has answered last. */
   secondsSinceSeen: () => number
   /** How far the database's clock is ahead of this machine's, in milliseconds. */
@@ -66,6 +68,7 @@ export function watchChanges ({ look, listen, refresh, clock, onOffset }: WatchP
 
   return {
     catchUp,
+    version: () => known,
     secondsSinceSeen: () => (clock().getTime() - lastSeenAt.getTime()) / 1000,
     clockOffsetMs,
     start (onFailure) {

@@ -20,6 +20,36 @@ export interface BotClaims {
   tokenType: 'BOT'
 }
 
+/** What the revocation feed says (contract with verifiers elsewhere). All times are seconds since the epoch. */
+export interface FeedClaims {
+  /** Whose tokens it is about. */
+  iss: string
+  /** When the database was last seen to have nothing newer. */
+  iat: number
+  /** It must not be relied on from then on. */
+  exp: number
+  /** Counts up with every change, and never falls. */
+  version: number
+  /** Revoked keys, legacy ones included, by `kid`. */
+  keys: string[]
+  /** Tokens of these bots that were issued before this second are dead. */
+  bots: Record<string, number>
+  /** Bots that are switched off. */
+  disabled: string[]
+  /** Tokens of these runs are dead; the entry may be forgotten at `until`. */
+  runs: Array<{ bot: string, run: string, until: number }>
+  /** Revoked tokens: `jti`, and when each would have been over. */
+  tokens: Record<string, number>
+  /** Legacy keys, with the issuer of their tokens. A revoked one stands in `keys` too, and verified until it was. */
+  legacy: Array<{ issuer: string, kid: string, n: string, e: string, verifiesUntil: number }>
+}
+
+/** The feed's `typ`: it is no bot's token, and no bot's token is a feed. */
+export const FEED_TYPE = 'revocations+jwt'
+
+/** Where the feed is, beneath the service's address. */
+export const FEED_PATH = '/.well-known/token-revocations'
+
 /** Verifiers take no larger token. */
 export const LARGEST_TOKEN_BYTES = 8 * 1024
 

@@ -8,6 +8,7 @@ import type { Rotator } from '../keys/rotator.ts'
 import type { Clock, SigningKey } from '../keys/signing-key.ts'
 import type { Revocations } from './revocations.ts'
 import { audienceClaim, LARGEST_TOKEN_BYTES, type BotClaims } from './claims.ts'
+import { signCompact } from './compact.ts'
 
 export interface Grant {
   bot: Bot
@@ -102,7 +103,7 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
     const key = await keyFor(claims.exp)
-    const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, claims, async input => await vault.sign(key, input))
+    const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, Buffer.from(JSON.stringify(claims)), async input => await vault.sign(key, input))
     if (token.length > LARGEST_TOKEN_BYTES) throw new TokenTooLarge()
     onMinted?.(key.kid, grant.bot.name, claims.exp)
     return {
@@ -140,10 +141,4 @@ function claimsOf ({ bot, scopes, audiences }: Grant, policy: Pick<MintPolicy, '
     isBot: true,
     tokenType: 'BOT'
   }
-}
-
-/** JWS Compact Serialization (RFC 7515 7.1); the vault, which may be far away, signs. */
-async function signCompact (header: object, payload: object, sign: (input: Buffer) => Promise<Buffer>): Promise<string> {
-  const input = [header, payload].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
-  return `${input}.${(await sign(Buffer.from(input))).toString('base64url')}`
 }

@@ -20,6 +20,14 @@ export interface RevocationStore {
   changedSince: (version: number) => Promise<RevocationChanges>
 }
 
+/** All that is held. */
+export interface HeldRevocations {
+  readonly disabled: ReadonlySet<string>
+  /** `exp` by `jti`. */
+  readonly tokens: ReadonlyMap<string, number>
+  readonly bots: ReadonlyMap<string, { readonly notBefore: number, readonly until: number }>
+}
+
 export interface Revocations {
   isBotDisabled: (name: string) => boolean
   isTokenRevoked: (jti: string) => boolean
@@ -27,6 +35,7 @@ export interface Revocations {
   notBefore: (bot: string) => number
   /** True once the store has not been heard of for too long: a revocation may have been missed. */
   isStale: () => boolean
+  held: () => HeldRevocations
   /** How many entries are held, of each kind. */
   counts: () => { tokens: number, bots: number, disabled: number }
   /** Reads what has changed in the store since `version`. */
@@ -50,6 +59,10 @@ export function createRevocations (store: RevocationStore, clock: () => Date, is
     isStale,
     isTokenRevoked: jti => tokens.has(jti),
     notBefore: name => bots.get(name)?.notBefore ?? 0,
+    held () {
+      forgetWhatIsOver()
+      return { disabled, tokens, bots }
+    },
     counts: () => ({ tokens: tokens.size, bots: bots.size, disabled: disabled.size }),
     async refresh (version) {
       const changes = await store.changedSince(version)

@@ -18,7 +18,8 @@ await t.test('GET /openapi.json', async t => {
   await t.test('holds every route, with a summary and a tag', async t => {
     t.match(document.openapi, /^3\.1/)
     const promised = [
-      'get /.well-known/jwks.json', 'get /api/v1/system/config/jwks', 'get /.well-known/oauth-authorization-server', 'get /.well-known/openid-configuration',
+      'get /.well-known/jwks.json', 'get /api/v1/system/config/jwks', 'get /.well-known/token-revocations',
+      'get /.well-known/oauth-authorization-server', 'get /.well-known/openid-configuration',
       'post /oauth/token', 'post /oauth/introspect', 'post /oauth/revoke', 'post /verify', 'get /auth', 'get /health/live', 'get /health/ready', 'get /metrics',
       'get /admin/keys', 'post /admin/keys/rotate', 'post /admin/keys/{kid}/revoke', 'post /admin/bots', 'get /admin/bots', 'get /admin/bots/{name}', 'patch /admin/bots/{name}',
       'delete /admin/bots/{name}', 'post /admin/bots/{name}/secrets', 'get /admin/bots/{name}/secrets', 'patch /admin/bots/{name}/secrets/{id}', 'delete /admin/bots/{name}/secrets/{id}',
