@@ -40,7 +40,7 @@ export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<F
   await registerJwt(app)
 
   await app.register(wellKnownRoutes, { issuer: config.issuer, publicUrl: config.publicUrl, jwksMaxAgeSeconds: config.jwksMaxAgeSeconds, jwks: createJwks(ring, clock), revocationFeed: parts.revocationFeed })
-  await app.register(oauthRoutes, { ...parts, issuer: config.issuer, failedLoginsPerMinute: config.failedLoginsPerMinute, isUnavailable })
+  await app.register(oauthRoutes, { ...parts, issuer: config.issuer, publicUrl: config.publicUrl, clockToleranceSeconds: config.clockToleranceSeconds, failedLoginsPerMinute: config.failedLoginsPerMinute, isUnavailable })
   await app.register(verifyRoutes, { verifier: parts.verifier, issuer: config.issuer })
   await app.register(authRoutes, { verifier: parts.verifier })
   await app.register(healthRoutes, { notReady: () => reasonsNotReady(parts) })

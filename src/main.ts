@@ -34,12 +34,12 @@ export async function serve (config: Config, command: string): Promise<void> {
 }
 
 async function serveHere (parts: Parts, log: Log): Promise<void> {
-  const { config, changes, rotator, secretUsage, tokenCounts } = parts
+  const { config, changes, rotator, secretUsage, tokenCounts, assertions } = parts
   const app = await buildApp(parts, log)
   await app.listen({ host: config.host, port: config.port, listenTextResolver: address => `listening on ${address}, issuer ${config.issuer}` })
 
   const onFailure = (error: unknown): void => { log.error({ err: error }, 'the database is away or cannot be written; trying again') }
-  const running = [changes, rotator, secretUsage, tokenCounts].map(part => part.start(onFailure))
+  const running = [changes, rotator, secretUsage, tokenCounts, assertions].map(part => part.start(onFailure))
 
   closeWithGrace({ delay: 9_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'closing after an error')

@@ -1,4 +1,5 @@
 /** Builds every part from the settings: what the service and the command line work with, over one database. */
+import { createAssertionLog, type AssertionLog } from './bots/assertion-log.ts'
 import type { BotReader, BotWriter, SecretRegistry } from './bots/bot-registry.ts'
 import { createBotCache, type BotCache } from './bots/bot-cache.ts'
 import { createSecretUsage, type SecretUsage } from './bots/secret-usage.ts'
@@ -15,6 +16,7 @@ import { createRotator, type Rotator } from './keys/rotator.ts'
 import { pendingKeysAt, KEY_STATES, stateAt, type Clock } from './keys/signing-key.ts'
 import { isReservedIssuer, issuersOf } from './issuers.ts'
 import { SETTINGS } from './settings.ts'
+import { createAssertionStore } from './store/assertion-table.ts'
 import { createAuditTrail } from './store/audit-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from './store/bot-table.ts'
 import { watchChanges, type ChangeWatch } from './store/change-watch.ts'
@@ -57,6 +59,7 @@ export interface Parts {
   botCache: BotCache
   secrets: SecretRegistry
   secretUsage: SecretUsage
+  assertions: AssertionLog
   tokens: TokenRegistry
   mint: Mint
   verifier: Verifier
@@ -148,6 +151,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     botCache,
     secrets,
     secretUsage: createSecretUsage(secrets, clock),
+    assertions: createAssertionLog(createAssertionStore(database), clock),
     tokens: createTokenRegistry(database, clock),
     mint: createMint({ ring, rotator, vault, revocations, policy: config, clock, onMinted: tokenCounts.issued }),
     verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, onVerified: countUse(tokenCounts) }), metrics.verified),

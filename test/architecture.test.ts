@@ -20,11 +20,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   index: ['plugin/plugin', 'type plugin', 'type verify/errors', 'type verify/principal'],
   'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type telemetry'],
-  http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'duration', 'type telemetry/metrics'],
+  http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],
   plugin: ['verify'],
   verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'type keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],
-  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
+  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/assertion-log', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
   config: ['settings', 'duration'],
   settings: ['duration'],
@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Packages that have a home: a change of library touches one place. */
 const HOMES: Array<[name: RegExp, homes: string[]]> = [
-  [/^jose$/, ['keys/local-vault', 'keys/key-import', 'verify/jose-judge']],
+  [/^jose$/, ['keys/local-vault', 'keys/key-import', 'verify/jose-judge', 'bots']],
   [/^aws-jwt-verify$/, ['verify/cognito-tokens']],
   [/^@fastify\/jwt$/, ['http/judge']],
   [/^fastify-plugin$/, ['plugin']],

@@ -1,6 +1,7 @@
 /** What verifiers and clients fetch once in a while: the JWKS, the revocation feed, and the server's metadata. */
 import { Type, type Static } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { ASSERTION_ALGORITHMS } from '../bots/assertion.ts'
 import type { RenderedJwks } from '../keys/jwks.ts'
 import { FEED_PATH } from '../tokens/claims.ts'
 import { NoFeed, type RenderedFeed } from '../tokens/revocation-feed.ts'
@@ -31,11 +32,14 @@ const Metadata = Type.Object({
   token_endpoint_auth_methods_supported: Words,
   introspection_endpoint_auth_methods_supported: Words,
   revocation_endpoint_auth_methods_supported: Words,
+  token_endpoint_auth_signing_alg_values_supported: Words,
+  introspection_endpoint_auth_signing_alg_values_supported: Words,
+  revocation_endpoint_auth_signing_alg_values_supported: Words,
   subject_types_supported: Words,
   id_token_signing_alg_values_supported: Words
 }, { additionalProperties: false })
 
-const AUTHENTICATION_METHODS = ['client_secret_basic', 'client_secret_post']
+const AUTHENTICATION_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 
 const JWKS_PATH = '/.well-known/jwks.json'
 const FEED_CACHING = 'public, max-age=10'
@@ -89,6 +93,9 @@ function metadataOf ({ issuer, publicUrl }: WellKnownParts): Static<typeof Metad
     token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
     introspection_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
     revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+    token_endpoint_auth_signing_alg_values_supported: [...ASSERTION_ALGORITHMS],
+    introspection_endpoint_auth_signing_alg_values_supported: [...ASSERTION_ALGORITHMS],
+    revocation_endpoint_auth_signing_alg_values_supported: [...ASSERTION_ALGORITHMS],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256']
   }

@@ -5,6 +5,7 @@
 import { Migrator, sql, type Kysely, type Migration, type Transaction } from 'kysely'
 import * as keysAndBots from './migrations/0001-keys-and-bots.ts'
 import * as legacyKeysAndCounts from './migrations/0002-legacy-keys-and-counts.ts'
+import * as assertionsAndRuns from './migrations/0003-assertions-and-runs.ts'
 import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres, TRANSACTION_LIMITS } from './postgres.ts'
 import type { Tables } from './schema.ts'
 import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
@@ -12,7 +13,8 @@ import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 const FIRST_MIGRATION = '0001-keys-and-bots'
 const MIGRATIONS: Record<string, Migration> = {
   [FIRST_MIGRATION]: keysAndBots,
-  '0002-legacy-keys-and-counts': legacyKeysAndCounts
+  '0002-legacy-keys-and-counts': legacyKeysAndCounts,
+  '0003-assertions-and-runs': assertionsAndRuns
 }
 
 /** The database cannot be reached, or cannot be written. Nothing was changed. */

@@ -8,6 +8,8 @@ export interface Tables {
   cognito_clients: { client_id: string, bot: string }
   revoked_tokens: { jti: string, exp: number, version: number }
   bot_cutoffs: { bot: string, not_before: number, until: number, version: number }
+  revoked_runs: { bot: string, run: string, until: number, version: number }
+  used_assertions: { bot: string, jti: string, until: number }
   audit: AuditTable
   legacy_keys: LegacyKeyTable
   live_tokens: { kid: string, bot: string, exp_minute: number, tokens: number }

@@ -1,12 +1,14 @@
 import { Migrator, sql } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { createAssertionStore } from '../../src/store/assertion-table.ts'
 import { createCountStore } from '../../src/store/count-table.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
 import * as firstMigration from '../../src/store/migrations/0001-keys-and-bots.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
+import { assertionStoreConformance } from '../conformance/assertion-store.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
@@ -37,6 +39,12 @@ await t.test('bots in PostgreSQL', async t => { await botRegistryConformance(t, 
 await t.test('secrets in PostgreSQL', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('tokens in PostgreSQL', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in PostgreSQL', async t => { await auditTrailConformance(t, openStores) })
+await t.test('used assertions in PostgreSQL', async t => {
+  await assertionStoreConformance(t, async t => {
+    const url = await postgres.database()
+    return [createAssertionStore(await openAt(t, url)), createAssertionStore(await openAt(t, url))]
+  })
+})
 
 await t.test('whoever may not come, or asks for what is not there, hears why', async t => {
   const url = await postgres.database()

@@ -7,12 +7,14 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { draftBot } from '../../src/bots/bot-draft.ts'
 import { newSecret } from '../../src/bots/secret.ts'
+import { createAssertionStore } from '../../src/store/assertion-table.ts'
 import { createAuditTrail } from '../../src/store/audit-table.ts'
 import { createSecretRegistry } from '../../src/store/bot-table.ts'
 import { watchChanges } from '../../src/store/change-watch.ts'
 import { databaseExists, openDatabase, StoreUnavailable, type Database } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
 import { createTokenRegistry } from '../../src/store/revocation-table.ts'
+import { assertionStoreConformance } from '../conformance/assertion-store.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
@@ -33,6 +35,12 @@ await t.test('bots in SQLite', async t => { await botRegistryConformance(t, open
 await t.test('secrets in SQLite', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('revocations in SQLite', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in SQLite', async t => { await auditTrailConformance(t, openStores) })
+await t.test('used assertions in SQLite', async t => {
+  await assertionStoreConformance(t, async t => {
+    const url = `sqlite:${temporaryFolder(t)}/mintmark.db`
+    return [createAssertionStore(await openAt(t, url)), createAssertionStore(await openAt(t, url))]
+  })
+})
 
 await t.test('a commit is flushed: WAL, and synchronous = FULL on both connections', async t => {
   const database = await openAt(t, `sqlite:${temporaryFolder(t)}/mintmark.db`)

@@ -21,9 +21,9 @@ export interface CallerParts {
 /** Throws `OAuthError`, or `VerifyError` about the bearer token. */
 export async function identifyCaller (request: FastifyRequest, parameters: Parameters, { authenticateClient, verifier, issuer }: CallerParts): Promise<Caller> {
   if (bearerToken(request.raw.rawHeaders) === '') return { kind: 'bot', bot: await authenticateClient(request, parameters) }
-  if (parameters.get('client_secret') !== undefined) throw new OAuthError('invalid_request', 'Authenticate in one way, not by bearer token and by client secret')
+  if (['client_secret', 'client_assertion'].some(name => parameters.get(name) !== undefined)) throw new OAuthError('invalid_request', 'Authenticate in one way, not by bearer token and as a client')
   const principal = await authenticate(request, verifier, { audience: null })
   assertMeantForUs(principal, issuer)
-  if (!principal.admin) throw new VerifyError('admin_required', 'With a bearer token this takes a full admin; a bot authenticates by its client secret')
+  if (!principal.admin) throw new VerifyError('admin_required', 'With a bearer token this takes a full admin; a bot authenticates by its client secret or an assertion')
   return { kind: 'admin', principal }
 }

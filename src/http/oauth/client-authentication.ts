@@ -1,76 +1,75 @@
-/** Who a client of the OAuth endpoints is (RFC 6749 2.3.1): credentials out of the request, held against the bots. */
+/** Who a client of the OAuth endpoints is: its credentials held against the bots, by secret or by a signed assertion (`private_key_jwt`). */
 import type { FastifyRequest } from 'fastify'
-import type { Bot } from '../../bots/bot.ts'
+import { judgeAssertion, type AssertionPolicy } from '../../bots/assertion.ts'
+import type { AssertionLog } from '../../bots/assertion-log.ts'
+import { BOT_NAME_PATTERN, type Bot } from '../../bots/bot.ts'
 import type { BotCache } from '../../bots/bot-cache.ts'
 import { matchSecret } from '../../bots/secret.ts'
 import type { SecretUsage } from '../../bots/secret-usage.ts'
-import { isSentTwice } from '../../verify/bearer-token.ts'
+import { credentialsOf, type Credentials } from './credentials.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parameters } from './parameters.ts'
 import type { FailedLogins } from './failed-logins.ts'
 
-interface Credentials {
-  clientId: string
-  clientSecret: string
-}
-
 export interface AuthenticationParts {
   botCache: BotCache
   secretUsage: SecretUsage
+  assertions: Pick<AssertionLog, 'use'>
+  assertionPolicy: AssertionPolicy
   failedLogins: FailedLogins
   clock: () => Date
 }
 
-export type AuthenticateClient = (request: FastifyRequest, parameters: Parameters) => Promise<Bot>
+/** @param look `again`: the same request is looked at for a second time, so that its assertion has been used by itself */
+export type AuthenticateClient = (request: FastifyRequest, parameters: Parameters, look?: 'first' | 'again') => Promise<Bot>
+
+/** Why a client is not let in. `told` is for whoever asked, if it may be known there. */
+interface Refusal {
+  told?: string
+  logged: string
+}
 
 /**
- * @returns a function that throws `OAuthError`: an unknown client, a wrong or expired secret and a disabled bot look the same,
- * and take the same time. The right secret always gets in, however many wrong ones came before it.
+ * @returns a function that throws `OAuthError`: an unknown client, a wrong or expired secret, a key that is not the bot's and
+ * a disabled bot look the same, and take the same time. Who is right always gets in, however many wrong attempts came before.
  */
-export function createClientAuthentication ({ botCache, secretUsage, failedLogins, clock }: AuthenticationParts): AuthenticateClient {
-  return async (request, parameters) => {
-    const { clientId, clientSecret } = credentialsOf(request, parameters)
-    const [bot, known] = await Promise.all([botCache.find(clientId), botCache.secretsOf(clientId)])
-    const matched = matchSecret(clientSecret, known, clock())
-    if (bot?.enabled && matched) {
-      secretUsage.note(matched.id)
-      return bot
-    }
+export function createClientAuthentication (parts: AuthenticationParts): AuthenticateClient {
+  const { botCache, failedLogins } = parts
+  return async (request, parameters, look = 'first') => {
+    const credentials = credentialsOf(request, parameters)
+    const { clientId } = credentials
+    const bot = isBotName(clientId) ? await botCache.find(clientId) : null
+    const refusal = credentials.by === 'secret'
+      ? await faultOfSecret(credentials, bot, parts)
+      : await faultOfAssertion(credentials, bot, look, parts)
+    if (bot && !refusal) return bot
     // A known name only: whatever else stands there may be a secret that went into the wrong field.
-    if (bot) request.log.warn({ bot: bot.name }, bot.enabled ? 'a bot\'s secret was wrong or has expired' : 'a bot that is switched off asked for a token')
+    if (bot) request.log.warn({ bot: bot.name }, bot.enabled ? refusal?.logged : 'a bot that is switched off asked for a token')
     await failedLogins.count(request, clientId)
-    throw new OAuthError('invalid_client', 'Client id or client secret is wrong')
+    throw new OAuthError('invalid_client', refusal?.told ?? (credentials.by === 'secret' ? 'Client id or client secret is wrong' : 'Client or client_assertion is wrong'))
   }
 }
 
-function credentialsOf (request: FastifyRequest, parameters: Parameters): Credentials {
-  const { authorization } = request.headers
-  const inBody = parameters.get('client_secret')
-  if (isSentTwice(request.raw.rawHeaders) || (authorization !== undefined && inBody !== undefined)) throw new OAuthError('invalid_request', 'Authenticate in one way, not by header and by body')
-  const inHeader = basicCredentials(authorization)
-  const clientId = parameters.get('client_id')
-  if (inHeader) {
-    if (clientId !== undefined && clientId !== inHeader.clientId) throw new OAuthError('invalid_request', 'client_id is not the client of the Authorization header')
-    return inHeader
-  }
-  if (clientId === undefined || inBody === undefined) throw new OAuthError('invalid_client', 'Authenticate by HTTP Basic, or by client_id and client_secret in the body')
-  return { clientId, clientSecret: inBody }
+/** Other names are not asked for: no bot has them, and not every database takes every character. */
+function isBotName (name: string): boolean {
+  return new RegExp(BOT_NAME_PATTERN).test(name)
 }
 
-/** Both halves are form-urlencoded before they are joined (RFC 6749 2.3.1). */
-function basicCredentials (authorization: string | undefined): Credentials | null {
-  if (authorization === undefined) return null
-  const [, encoded] = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(authorization) ?? []
-  const decoded = Buffer.from(encoded ?? '', 'base64').toString()
-  const colon = decoded.indexOf(':')
-  if (colon === -1) throw new OAuthError('invalid_client', 'The Authorization header takes the form "Basic base64(client_id:client_secret)"')
-  try {
-    return { clientId: formDecode(decoded.slice(0, colon)), clientSecret: formDecode(decoded.slice(colon + 1)) }
-  } catch {
-    throw new OAuthError('invalid_client', 'Client id and client secret are form-urlencoded before they are joined (RFC 6749 2.3.1)')
-  }
+async function faultOfSecret ({ clientId, secret }: Credentials & { by: 'secret' }, bot: Bot | null, { botCache, secretUsage, clock }: AuthenticationParts): Promise<Refusal | null> {
+  const matched = matchSecret(secret, isBotName(clientId) ? await botCache.secretsOf(clientId) : [], clock())
+  if (!bot?.enabled || !matched) return { logged: 'a bot\'s secret was wrong or has expired' }
+  secretUsage.note(matched.id)
+  return null
 }
 
-function formDecode (text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
+async function faultOfAssertion ({ clientId, assertion }: Credentials & { by: 'assertion' }, bot: Bot | null, look: 'first' | 'again', { assertions, assertionPolicy, clock }: AuthenticationParts): Promise<Refusal | null> {
+  const judged = await judgeAssertion(assertion, clientId, bot?.jwks ?? [], clock(), assertionPolicy)
+  if (!bot?.enabled || judged.is === 'not authentic') return { logged: 'a bot\'s assertion is signed by none of its keys: compare kid and key with those that were registered' }
+  if (judged.is === 'wrong') return refusedAssertion(judged.why)
+  if (look === 'again' || await assertions.use(bot.name, judged.jti, judged.until)) return null
+  return refusedAssertion('it was used before (jti): make a new one for each request')
+}
+
+function refusedAssertion (why: string): Refusal {
+  return { told: `client_assertion: ${why}`, logged: `a bot's assertion was refused: ${why}` }
 }

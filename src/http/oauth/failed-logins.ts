@@ -1,4 +1,4 @@
-/** Holds up whoever guesses at secrets: failed client authentications are counted for each client id from each address. */
+/** Holds up whoever guesses at secrets and keys: failed client authentications are counted for each client id from each address. */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OAuthError } from './oauth-error.ts'
@@ -10,7 +10,7 @@ export interface FailedLogins {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose secret was wrong. */
+    /** Whose credentials were wrong. */
     failedClient: string
   }
 }
@@ -31,7 +31,7 @@ export async function createFailedLogins (app: FastifyInstance, perMinute: numbe
       request.failedClient = clientId
       const counted = await countFailure(request)
       if (counted.isAllowed || !counted.isExceeded) return
-      throw new OAuthError('slow_down', `Too many wrong secrets: try again in ${counted.ttlInSeconds} s`, { headers: { 'retry-after': String(counted.ttlInSeconds) } })
+      throw new OAuthError('slow_down', `Too many failed authentications: try again in ${counted.ttlInSeconds} s`, { headers: { 'retry-after': String(counted.ttlInSeconds) } })
     }
   }
 }

@@ -10,8 +10,10 @@ import { OAUTH_ERRORS, OAuthErrorSchema, sendOAuthError, toOAuthError } from './
 import { addRevokeRoute, type RevokeParts } from './revoke.ts'
 import { addTokenRoute } from './token.ts'
 
-export interface OAuthParts extends Omit<AuthenticationParts, 'failedLogins'>, Omit<RevokeParts, 'authenticateClient'> {
+export interface OAuthParts extends Omit<AuthenticationParts, 'failedLogins' | 'assertionPolicy'>, Omit<RevokeParts, 'authenticateClient'> {
   mint: Mint
+  publicUrl: string
+  clockToleranceSeconds: number
   failedLoginsPerMinute: number
   isUnavailable: IsUnavailable
 }
@@ -31,7 +33,7 @@ export const oauthRoutes: FastifyPluginAsync<OAuthParts> = async (app, parts) =>
   })
 
   const failedLogins = await createFailedLogins(app, parts.failedLoginsPerMinute)
-  const authenticateClient = createClientAuthentication({ ...parts, failedLogins })
+  const authenticateClient = createClientAuthentication({ ...parts, failedLogins, assertionPolicy: { audiences: [parts.issuer, `${parts.publicUrl}/oauth/token`], clockToleranceSeconds: parts.clockToleranceSeconds } })
   addTokenRoute(app, { ...parts, authenticateClient })
   addIntrospectRoute(app, { ...parts, authenticateClient })
   addRevokeRoute(app, { ...parts, authenticateClient })

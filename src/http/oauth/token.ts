@@ -1,4 +1,4 @@
-/** `POST /oauth/token` (RFC 6749 4.4, RFC 8707): a bot's credentials for a bot's token. */
+/** `POST /oauth/token` (RFC 6749 4.4, RFC 7523, RFC 8707): a bot's credentials for a bot's token. */
 import { Type } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
@@ -6,6 +6,7 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import { splitScope } from '../../tokens/claims.ts'
 import type { Mint } from '../../tokens/mint.ts'
 import type { AuthenticateClient } from './client-authentication.ts'
+import { JWT_BEARER } from './credentials.ts'
 import { OAuthError, printable } from './oauth-error.ts'
 import { readParameters, required, type Form } from './parameters.ts'
 
@@ -24,13 +25,15 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
         scope: Type.Optional(Type.String({ description: 'Space-separated; all that the bot has, if left out' })),
         audience: Type.Optional(Type.String({ description: 'Repeatable; `resource` means the same' })),
         client_id: Type.Optional(Type.String({ description: 'With client_secret, in place of HTTP Basic' })),
-        client_secret: Type.Optional(Type.String())
+        client_secret: Type.Optional(Type.String()),
+        client_assertion_type: Type.Optional(Type.Literal(JWT_BEARER)),
+        client_assertion: Type.Optional(Type.String({ description: 'A JWT that one of the bot\'s keys signed (RFC 7523), in place of a secret' }))
       })
     },
     schema: {
       tags: ['oauth'],
       summary: 'Fetch a token (RFC 6749)',
-      description: 'Form parameters: `grant_type=client_credentials`, `scope`, `audience` or `resource` (repeatable). Authenticate by HTTP Basic, or by `client_id` and `client_secret`.',
+      description: 'Form parameters: `grant_type=client_credentials`, `scope`, `audience` or `resource` (repeatable). Authenticate by HTTP Basic, by `client_id` and `client_secret`, or by `client_assertion` (`private_key_jwt`: RS256, PS256, ES256 or EdDSA; `iss` and `sub` the client id, `aud` the issuer or this address, `exp` at most five minutes ahead, `jti` used once).',
       consumes: ['application/x-www-form-urlencoded'],
       response: { 200: TokenResponse }
     }
@@ -38,7 +41,7 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
     const parameters = readParameters(request.body)
     assertGrantType(required(parameters, 'grant_type', 'client_credentials'))
     const first = await authenticateClient(request, parameters)
-    const bot = await mint.untilIssuable(first.name) ? await authenticateClient(request, parameters) : first
+    const bot = await mint.untilIssuable(first.name) ? await authenticateClient(request, parameters, 'again') : first
     const minted = await mint({
       bot,
       scopes: grantedScopes(bot, parameters.get('scope')),
