@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],
   plugin: ['verify'],
   verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'type keys/legacy-key'],
-  tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type telemetry/audit'],
+  tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type bots/pipelines', 'type telemetry/audit'],
   store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/assertion-log', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
   config: ['settings', 'duration'],

@@ -29,6 +29,8 @@ export const PrincipalSchema = Type.Object({
   legacy: Type.Boolean(),
   tokenUse: Type.Union([Type.Literal('access'), Type.Literal('id')]),
   tokenId: OrNull(Type.String()),
+  pipeline: OrNull(Type.String({ description: 'That a bot\'s token was asked for' })),
+  runId: OrNull(Type.String()),
   issuedAt: MomentOrNull,
   expiresAt: MomentOrNull,
   claims: Type.Record(Type.String(), Type.Unknown())

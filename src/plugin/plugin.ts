@@ -76,7 +76,7 @@ function issuersOf (options: MintmarkOptions): FindIssuer {
       return key ? { found: 'key', key } : { found: 'nothing' }
     },
     audience: listOf(options.audience),
-    revocations: { isStale: () => false, isBotDisabled: () => false, isTokenRevoked: () => false, notBefore: () => 0 },
+    revocations: { isStale: () => false, isBotDisabled: () => false, isTokenRevoked: () => false, isRunRevoked: () => false, notBefore: () => 0 },
     isAdmin: isAdminBot
   }))
 

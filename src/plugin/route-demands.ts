@@ -15,6 +15,7 @@ const FORMS: Record<keyof RouteDemands, { isGood: (value: unknown) => boolean, f
   scopes: { isGood: isListOf(scope => isWord(scope) && !/\s/.test(String(scope))), form: 'a list of scopes, each without blanks' },
   roles: { isGood: isListOf(isWord), form: 'a list of roles' },
   groups: { isGood: isListOf(isWord), form: 'a list of groups' },
+  pipelines: { isGood: isListOf(isWord), form: 'a list of pipelines' },
   admin: { isGood: admin => typeof admin === 'boolean', form: 'true or false' }
 }
 

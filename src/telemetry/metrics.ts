@@ -14,7 +14,7 @@ export interface Metrics {
   tokenRefused: (error: string) => void
   /** @param code of the closed list of failures, or `ok` */
   verified: (kind: VerifiedKind, code: string) => void
-  revoked: (what: 'key' | 'bot' | 'token') => void
+  revoked: (what: 'key' | 'bot' | 'run' | 'token') => void
   /** @param pool as the settings name it */
   jwksFetched: (pool: string, outcome: 'ok' | 'failed') => void
   /** @param route as it was registered, not as it was asked for */
@@ -32,7 +32,7 @@ export interface Gauges {
   signingKeyAgeSeconds: () => number
   nextRotationAtSeconds: () => number
   legacyKeys: () => ReadonlyArray<{ kid: string, verifiesUntilSeconds: number }>
-  revocations: () => { tokens: number, bots: number, disabled: number }
+  revocations: () => { tokens: number, bots: number, runs: number, disabled: number }
   databaseSeenAgoSeconds: () => number
 }
 
@@ -46,7 +46,7 @@ export function createMetrics (): Metrics {
   const issued = new Counter({ registers, name: 'mintmark_tokens_issued_total', help: 'Tokens minted, by grant', labelNames: ['grant'] })
   const refused = new Counter({ registers, name: 'mintmark_token_requests_refused_total', help: 'Token requests refused, by OAuth error', labelNames: ['error'] })
   const verifications = new Counter({ registers, name: 'mintmark_verifications_total', help: 'Tokens judged, by whom they speak for and outcome', labelNames: ['kind', 'code'] })
-  const revoked = new Counter({ registers, name: 'mintmark_revocations_total', help: 'Keys, tokens and bots\' tokens taken back by this process', labelNames: ['what'] })
+  const revoked = new Counter({ registers, name: 'mintmark_revocations_total', help: 'Keys, tokens, runs and bots\' tokens taken back by this process', labelNames: ['what'] })
   const fetches = new Counter({ registers, name: 'mintmark_jwks_fetches_total', help: 'Fetches of user pools\' keys', labelNames: ['pool', 'outcome'] })
   const requests = new Histogram({ registers, name: 'mintmark_http_request_duration_seconds', help: 'From request to answer', labelNames: ['route', 'method', 'status'], buckets: LATENCY_BUCKETS })
   const database = new Histogram({ registers, name: 'mintmark_database_duration_seconds', help: 'Reads, and writes with their wait for the lock', labelNames: ['work'], buckets: LATENCY_BUCKETS })
@@ -103,7 +103,7 @@ function addGauges (registers: Registry[], gauges: Gauges): void {
     ...ofAll,
     registers,
     name: 'mintmark_revocations_held',
-    help: 'Revocations in memory: single tokens, bots with a cutoff, bots switched off',
+    help: 'Revocations in memory: single tokens, runs, bots with a cutoff, bots switched off',
     labelNames: ['what'],
     collect () { for (const [what, count] of Object.entries(gauges.revocations())) held.set({ what }, count) }
   })

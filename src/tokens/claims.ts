@@ -18,6 +18,9 @@ export interface BotClaims {
   preferred_username: string
   isBot: true
   tokenType: 'BOT'
+  /** The pipeline, and the run of it, that the token was asked for. */
+  pipeline?: string
+  run_id?: string
 }
 
 /** What the revocation feed says (contract with verifiers elsewhere). All times are seconds since the epoch. */

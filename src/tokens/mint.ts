@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { emailOf, type Bot } from '../bots/bot.ts'
+import type { Work } from '../bots/pipelines.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { KeyVault } from '../keys/key-vault.ts'
 import type { Rotator } from '../keys/rotator.ts'
@@ -16,6 +17,7 @@ export interface Grant {
   audiences: readonly string[]
   /** Asked for, or the bot's, or the default; the ceiling holds all the same. */
   ttlSeconds?: number
+  work?: Work
 }
 
 export interface MintedToken {
@@ -58,8 +60,16 @@ export class TokenTooLarge extends Error {
   }
 }
 
+/** The run's tokens were taken back: one more would be refused at every door. */
+export class RunRevoked extends Error {
+  constructor () {
+    super('the tokens of this run were revoked, and it gets no more: a new run takes another name')
+    this.name = 'RunRevoked'
+  }
+}
+
 export interface Mint {
-  /** Throws {@link CannotMint} or {@link TokenTooLarge}. */
+  /** Throws {@link CannotMint}, {@link RunRevoked} or {@link TokenTooLarge}. */
   (grant: Grant): Promise<MintedToken>
   /**
    * Waits until the second is over in which the bot's tokens were revoked, so that `iat` alone tells them apart.
@@ -72,7 +82,7 @@ export interface MintParts {
   ring: KeyRing
   rotator: Pick<Rotator, 'settle'>
   vault: KeyVault
-  revocations: Pick<Revocations, 'isStale' | 'notBefore'>
+  revocations: Pick<Revocations, 'isStale' | 'notBefore' | 'isRunRevoked'>
   policy: MintPolicy
   clock: Clock
   /** Told of each token. */
@@ -99,6 +109,7 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
 
   async function mint (grant: Grant): Promise<MintedToken> {
     if (revocations.isStale()) throw new CannotMint('revocations have not been heard of for too long')
+    if (grant.work?.run !== undefined && revocations.isRunRevoked(grant.bot.name, grant.work.run)) throw new RunRevoked()
     const iat = Math.max(Math.floor(clock().getTime() / 1000), revocations.notBefore(grant.bot.name))
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
@@ -125,7 +136,7 @@ export function fitsIntoToken (bot: Bot, policy: Pick<MintPolicy, 'issuer' | 'pr
   return Math.ceil(bytes * 4 / 3) <= LARGEST_TOKEN_BYTES
 }
 
-function claimsOf ({ bot, scopes, audiences }: Grant, policy: Pick<MintPolicy, 'issuer' | 'principalDomain'>, iat: number, exp: number): BotClaims {
+function claimsOf ({ bot, scopes, audiences, work = {} }: Grant, policy: Pick<MintPolicy, 'issuer' | 'principalDomain'>, iat: number, exp: number): BotClaims {
   return {
     iss: policy.issuer,
     sub: bot.name,
@@ -139,6 +150,8 @@ function claimsOf ({ bot, scopes, audiences }: Grant, policy: Pick<MintPolicy, '
     email: emailOf(bot, policy.principalDomain),
     preferred_username: bot.name,
     isBot: true,
-    tokenType: 'BOT'
+    tokenType: 'BOT',
+    ...(work.pipeline !== undefined && { pipeline: work.pipeline }),
+    ...(work.run !== undefined && { run_id: work.run })
   }
 }

@@ -108,7 +108,7 @@ async function renderFeed ({ version, signer, seenAt }: FeedState, { ring, legac
     keys: [...ring.all(), ...legacyRing.all()].filter(key => key.revokedAt !== null).map(key => key.kid),
     bots: Object.fromEntries([...held.bots].map(([name, { notBefore }]) => [name, notBefore])),
     disabled: [...held.disabled],
-    runs: [],
+    runs: held.runs.map(({ bot, run, until }) => ({ bot, run, until })),
     legacy: legacyRing.all().map(({ issuer, kid, publicKey: { n, e }, verifiesUntil, revokedAt }) =>
       ({ issuer, kid, n, e, verifiesUntil: Math.floor((revokedAt ?? verifiesUntil).getTime() / 1000) }))
   }

@@ -11,7 +11,7 @@ export interface BotTokenParts {
   findKey: (kid: string) => Lookup | Promise<Lookup>
   /** The audiences of this verifier; `null`: any will do. */
   audience: readonly string[] | null
-  revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'notBefore'>
+  revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore'>
   isAdmin: (bot: { scopes: readonly string[], audience: readonly string[] }) => boolean
 }
 
@@ -54,11 +54,12 @@ function checkUse ({ payload }: TokenUnderTest): void {
   if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')
 }
 
-function checkRevocation ({ payload: { jti, sub, iat } }: TokenUnderTest, { revocations }: BotTokenParts): void {
+function checkRevocation ({ payload: { jti, sub, iat, run_id: run } }: TokenUnderTest, { revocations }: BotTokenParts): void {
   if (revocations.isStale()) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
   const tokenId = stringOrNull(jti)
   if (tokenId === null) throw missingClaim('jti', 'a string')
   if (revocations.isTokenRevoked(tokenId)) throw new VerifyError('token_revoked', 'The token was revoked: fetch a new one')
+  if (typeof run === 'string' && revocations.isRunRevoked(String(sub), run)) throw new VerifyError('token_revoked', 'The tokens of this run were revoked: a new run takes another name')
   if (Number(iat) < revocations.notBefore(String(sub))) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
 }
 
@@ -80,6 +81,8 @@ function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): 
     legacy: false,
     tokenUse: 'access',
     tokenId: stringOrNull(payload.jti),
+    pipeline: stringOrNull(payload.pipeline),
+    runId: stringOrNull(payload.run_id),
     issuedAt: isoDate(payload.iat),
     expiresAt: isoDate(payload.exp),
     claims: payload

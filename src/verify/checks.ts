@@ -8,7 +8,7 @@ import type { FindIssuer, TokenUnderTest } from './trusted-issuer.ts'
 
 export type CheckName =
   | 'token' | 'size' | 'form' | 'algorithm' | 'issuer' | 'key' | 'signature' | 'type' | 'times'
-  | 'audience' | 'use' | 'revocation' | 'enabled' | 'principal' | 'kind' | 'scopes' | 'roles' | 'groups' | 'admin'
+  | 'audience' | 'use' | 'revocation' | 'enabled' | 'principal' | 'kind' | 'scopes' | 'roles' | 'groups' | 'admin' | 'pipelines'
 
 export interface Check {
   readonly name: CheckName
@@ -37,7 +37,8 @@ export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: num
     { name: 'scopes', run: checkScopes },
     { name: 'roles', run: checkRoles },
     { name: 'groups', run: checkGroups },
-    { name: 'admin', run: checkAdmin }
+    { name: 'admin', run: checkAdmin },
+    { name: 'pipelines', run: checkPipeline }
   ]
 }
 
@@ -106,6 +107,11 @@ function checkGroups ({ principal, demands }: TokenUnderTest): void {
 
 function checkAdmin ({ principal, demands }: TokenUnderTest): void {
   if (demands.admin && !principal.admin) throw new VerifyError('admin_required', 'This takes an admin')
+}
+
+function checkPipeline ({ principal: { pipeline }, demands: { pipelines } }: TokenUnderTest): void {
+  if (pipelines === undefined || (pipeline !== null && pipelines.includes(pipeline))) return
+  throw new VerifyError('role_insufficient', `The token is not one for ${pipelines.length > 1 ? 'the pipelines' : 'the pipeline'} ${pipelines.join(', ')}`)
 }
 
 function missingOf (demanded: readonly string[] = [], present: readonly string[]): string[] {

@@ -157,6 +157,8 @@ function commonOf (payload: JsonObject): Omit<Principal, 'kind' | 'name' | 'emai
     legacy: false,
     tokenUse: isIdToken ? 'id' : 'access',
     tokenId: stringOrNull(payload.jti),
+    pipeline: null,
+    runId: null,
     issuedAt: isoDate(payload.iat),
     expiresAt: isoDate(payload.exp),
     claims: payload

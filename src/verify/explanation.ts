@@ -58,7 +58,7 @@ interface Finding {
 }
 
 /** What these say of the token is its content: nobody vouches for it before the signature has passed. */
-const CONTENT_CHECKS: ReadonlySet<CheckName> = new Set(['algorithm', 'issuer', 'key', 'type', 'times', 'audience', 'use', 'revocation', 'enabled', 'principal', 'kind', 'scopes', 'roles', 'groups', 'admin'])
+const CONTENT_CHECKS: ReadonlySet<CheckName> = new Set(['algorithm', 'issuer', 'key', 'type', 'times', 'audience', 'use', 'revocation', 'enabled', 'principal', 'kind', 'scopes', 'roles', 'groups', 'admin', 'pipelines'])
 
 const FINDINGS: Record<CheckName, (token: TokenUnderTest) => Finding> = {
   token: ({ raw }) => ({ expected: 'a token', found: raw === '' ? 'none' : 'one' }),
@@ -87,7 +87,8 @@ const FINDINGS: Record<CheckName, (token: TokenUnderTest) => Finding> = {
   scopes: ({ demands, principal }) => ({ expected: list(demands.scopes ?? []), found: list(principal.scopes) }),
   roles: ({ demands, principal }) => ({ expected: list(demands.roles ?? []), found: list(principal.roles) }),
   groups: ({ demands, principal }) => ({ expected: list(demands.groups ?? []), found: list(principal.groups) }),
-  admin: ({ demands, principal }) => ({ expected: demands.admin ? 'an admin' : 'anyone', found: principal.admin ? 'an admin' : 'no admin' })
+  admin: ({ demands, principal }) => ({ expected: demands.admin ? 'an admin' : 'anyone', found: principal.admin ? 'an admin' : 'no admin' }),
+  pipelines: ({ demands, principal }) => ({ expected: demands.pipelines === undefined ? 'any, or none' : demands.pipelines.join(' or '), found: principal.pipeline ?? 'none' })
 }
 
 /** What to do next. A code without advice does not compile. */
@@ -114,7 +115,7 @@ const ADVICE: Record<VerifyCode, string> = {
   name_collision: 'A user and a bot have one name, and whoever trusts names would take one for the other. Rename the bot, or take users\' names from another claim (AUTHENTICATION_JWT_PRINCIPAL_CLAIMS).',
   domain_not_allowed: 'AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN is on: the user needs a verified e-mail address of AUTHORIZER_PRINCIPAL_DOMAIN. Access tokens of Cognito bear no e-mail address: send the id token.',
   scope_insufficient: 'Give the bot the scope (PATCH /admin/bots/{name}), and fetch a new token: old ones keep the scopes that they were issued with. See also whether the client asks for fewer scopes than it may have.',
-  role_insufficient: 'Give the bot the role (PATCH /admin/bots/{name}), or put the user into the group, and fetch a new token: old ones keep what they were issued with. A bot has no groups, and a user has the roles only that the API maps groups to.',
+  role_insufficient: 'Give the bot the role (PATCH /admin/bots/{name}), or put the user into the group, and fetch a new token: old ones keep what they were issued with. A bot has no groups, and a user has the roles only that the API maps groups to. Where a pipeline is asked for: fetch the token with mintmark_pipeline.',
   admin_required: 'See MINTMARK_ADMIN_GROUPS and AUTHORIZER_ADMIN_PRINCIPALS for users, and "mintmark bot create NAME --admin" for bots.',
   keys_unavailable: 'The issuer\'s JWKS cannot be fetched: the log says why. Try its address with curl from this machine: DNS, proxy, firewall, certificate.',
   state_stale: 'The database has been away for longer than MINTMARK_MAX_STALENESS, so a revocation may have been missed. GET /health/ready says what is wrong.'

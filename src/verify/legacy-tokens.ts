@@ -60,6 +60,8 @@ function toPrincipal ({ payload }: TokenUnderTest, keyVerifiesUntil: Date | null
     legacy: true,
     tokenUse: 'access',
     tokenId: null,
+    pipeline: null,
+    runId: null,
     issuedAt: isoDate(payload.iat),
     expiresAt: isoDate(payload.exp) ?? keyVerifiesUntil?.toISOString() ?? null,
     claims: payload

@@ -16,6 +16,9 @@ export interface Principal {
   legacy: boolean
   tokenUse: 'access' | 'id'
   tokenId: string | null
+  /** What a bot's token was asked for; `null` where nothing was. */
+  pipeline: string | null
+  runId: string | null
   /** ISO 8601 UTC. */
   issuedAt: string | null
   expiresAt: string | null

@@ -19,6 +19,8 @@ export interface Demands {
   groups?: readonly string[] | undefined
   /** Whether it takes an admin. */
   admin?: boolean | undefined
+  /** Any of which will do: what a bot's token was asked for. */
+  pipelines?: readonly string[] | undefined
 }
 
 /** A token on its way through the checks: each check may rely on what the ones before it have filled in. */

@@ -5,11 +5,12 @@ import { act, allow, GIVEN, isRefused, leavesNoTrace, plainBot, refuse, unasked,
 
 const NOW = START.getTime() / 1000
 const CUTOFF = { notBefore: NOW + 1, until: NOW + HOUR }
+const RUN = { bot: 'one', run: '2026-11-22T10:00 é', until: NOW + HOUR }
 
 /** What is new to who knows `version`, in objects of our own: a driver's rows may have no prototype. */
 async function newsSince ({ revocations }: Stores, version: number): Promise<RevocationChanges> {
-  const { disabled, tokens, bots } = await revocations.changedSince(version)
-  return { disabled, tokens: tokens.map(token => ({ ...token })), bots: bots.map(bot => ({ ...bot })) }
+  const { disabled, tokens, bots, runs } = await revocations.changedSince(version)
+  return { disabled, tokens: tokens.map(token => ({ ...token })), bots: bots.map(bot => ({ ...bot })), runs: runs.map(run => ({ ...run })) }
 }
 
 /** What every `TokenRegistry` and the `RevocationStore` beside it promise. */
@@ -21,7 +22,7 @@ export async function tokenRegistryConformance (t: Test, makeStores: MakeStores)
   }
 
   await t.test('knows of nothing at first', async t => {
-    t.strictSame(await newsSince(await makeStores(t), 0), { disabled: new Set(), tokens: [], bots: [] })
+    t.strictSame(await newsSince(await makeStores(t), 0), { disabled: new Set(), tokens: [], bots: [], runs: [] })
   })
 
   await t.test('tells who asks what is new to them, and no more', async t => {
@@ -32,18 +33,20 @@ export async function tokenRegistryConformance (t: Test, makeStores: MakeStores)
       async () => { await tokens.revokeToken('first', NOW + 10, GIVEN) },
       async () => await tokens.revokeTokensOf('one', allow, CUTOFF, GIVEN),
       async () => { await tokens.revokeToken('second', NOW + 20, GIVEN) },
-      async () => await tokens.revokeTokensOf('two', allow, CUTOFF, GIVEN)
+      async () => await tokens.revokeTokensOf('two', allow, CUTOFF, GIVEN),
+      async () => await tokens.revokeRun(RUN, allow, GIVEN)
     ]
     for (const step of steps) {
       await step()
       versions.push(await version())
     }
     const news = [
-      { tokens: [{ jti: 'first', exp: NOW + 10 }, { jti: 'second', exp: NOW + 20 }], bots: [{ name: 'one', ...CUTOFF }, { name: 'two', ...CUTOFF }] },
-      { tokens: [{ jti: 'second', exp: NOW + 20 }], bots: [{ name: 'one', ...CUTOFF }, { name: 'two', ...CUTOFF }] },
-      { tokens: [{ jti: 'second', exp: NOW + 20 }], bots: [{ name: 'two', ...CUTOFF }] },
-      { tokens: [], bots: [{ name: 'two', ...CUTOFF }] },
-      { tokens: [], bots: [] }
+      { tokens: [{ jti: 'first', exp: NOW + 10 }, { jti: 'second', exp: NOW + 20 }], bots: [{ name: 'one', ...CUTOFF }, { name: 'two', ...CUTOFF }], runs: [RUN] },
+      { tokens: [{ jti: 'second', exp: NOW + 20 }], bots: [{ name: 'one', ...CUTOFF }, { name: 'two', ...CUTOFF }], runs: [RUN] },
+      { tokens: [{ jti: 'second', exp: NOW + 20 }], bots: [{ name: 'two', ...CUTOFF }], runs: [RUN] },
+      { tokens: [], bots: [{ name: 'two', ...CUTOFF }], runs: [RUN] },
+      { tokens: [], bots: [], runs: [RUN] },
+      { tokens: [], bots: [], runs: [] }
     ]
     for (const [place, known] of versions.entries()) t.strictSame(await newsSince(stores, known), { disabled: new Set(), ...news[place] })
     for (const known of [0, -1]) t.strictSame(await newsSince(stores, known), { disabled: new Set(), ...news[0] }, 'all to who knows nothing')
@@ -111,6 +114,30 @@ export async function tokenRegistryConformance (t: Test, makeStores: MakeStores)
     t.strictSame((await newsSince(stores, known)).bots, [{ name: 'one', notBefore: CUTOFF.notBefore + 5, until: CUTOFF.until + 5 }], 'nor does the removal of its bot bring it back')
   })
 
+  await t.test('takes back what a bot gets for a run, and of no other bot', async t => {
+    const stores = await withBots(t)
+    const { tokens } = stores
+    const others = [{ ...RUN, bot: 'two' }, { ...RUN, run: 'another' }]
+    for (const run of [RUN, ...others]) t.equal(await tokens.revokeRun(run, allow, act('bot.tokens_revoked')), true)
+    t.same(new Set((await newsSince(stores, 0)).runs), new Set([RUN, ...others]))
+    t.equal((await stores.audit.list({ limit: 9, action: 'bot.tokens_revoked' })).length, 3)
+  })
+
+  await t.test('a run stays revoked until the later of two ends', async t => {
+    const stores = await withBots(t)
+    for (const [until, expected] of [[10, 10], [5, 10], [20, 20]] as const) {
+      const known = await stores.version()
+      await stores.tokens.revokeRun({ ...RUN, until: NOW + until }, allow, GIVEN)
+      t.same((await newsSince(stores, known)).runs, [{ ...RUN, until: NOW + expected }])
+    }
+  })
+
+  await t.test('takes no run back if the check throws, nor of a bot that is not there', async t => {
+    const stores = await withBots(t)
+    await isRefused(t, stores, async () => await stores.tokens.revokeRun(RUN, refuse, act('bot.tokens_revoked')))
+    t.equal(await leavesNoTrace(t, stores, async () => await stores.tokens.revokeRun({ ...RUN, bot: 'nobody' }, unasked, act('bot.tokens_revoked'))), false)
+  })
+
   await t.test('forgets what is over, after a grace, at the next revocation', async t => {
     const stores = await withBots(t)
     const { tokens, advance } = stores
@@ -118,16 +145,18 @@ export async function tokenRegistryConformance (t: Test, makeStores: MakeStores)
     await tokens.revokeToken('over', exp, GIVEN)
     await tokens.revokeTokensOf('one', allow, { notBefore: NOW + 1, until: exp }, GIVEN)
     await tokens.revokeTokensOf('two', allow, { notBefore: NOW + 1, until: exp + 2 }, GIVEN)
+    await tokens.revokeRun({ ...RUN, run: 'run over', until: exp }, allow, GIVEN)
+    await tokens.revokeRun({ ...RUN, run: 'run alive', until: exp + 2 }, allow, GIVEN)
     const held = async (): Promise<string[]> => {
-      const { tokens, bots } = await newsSince(stores, 0)
-      return [...tokens.map(token => token.jti), ...bots.map(bot => bot.name)]
+      const { tokens, bots, runs } = await newsSince(stores, 0)
+      return [...tokens.map(token => token.jti), ...bots.map(bot => bot.name), ...runs.map(({ run }) => run).sort()]
     }
     advance(10 + GRACE_SECONDS)
     await tokens.revokeToken('alive', exp + 2 * GRACE_SECONDS, GIVEN)
-    t.same(await held(), ['over', 'alive', 'one', 'two'], 'not a second before')
+    t.same(await held(), ['over', 'alive', 'one', 'two', 'run alive', 'run over'], 'not a second before')
     advance(1)
-    t.same(await held(), ['over', 'alive', 'one', 'two'])
+    t.same(await held(), ['over', 'alive', 'one', 'two', 'run alive', 'run over'])
     await tokens.revokeToken('another', exp + 2 * GRACE_SECONDS, GIVEN)
-    t.same(await held(), ['alive', 'another', 'two'])
+    t.same(await held(), ['alive', 'another', 'two', 'run alive'])
   })
 }

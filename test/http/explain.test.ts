@@ -16,7 +16,7 @@ await t.test('POST /verify?explain=true', async t => {
     t.equal(explanation.active, true)
     t.equal(explanation.principal?.name, 'ingestion-bot')
     t.ok(explanation.checks.every(check => check.outcome === 'passed'))
-    t.same(explanation.checks.map(check => check.name), ['token', 'size', 'form', 'algorithm', 'issuer', 'key', 'signature', 'type', 'times', 'audience', 'use', 'revocation', 'enabled', 'principal', 'kind', 'scopes', 'roles', 'groups', 'admin'])
+    t.same(explanation.checks.map(check => check.name), ['token', 'size', 'form', 'algorithm', 'issuer', 'key', 'signature', 'type', 'times', 'audience', 'use', 'revocation', 'enabled', 'principal', 'kind', 'scopes', 'roles', 'groups', 'admin', 'pipelines'])
   })
 
   await t.test('names the one that failed, what was expected and found, and what to do', async t => {

@@ -33,6 +33,8 @@ await t.test('a bot token becomes the principal of the contract, by header and b
         legacy: false,
         tokenUse: 'access',
         tokenId: payload.jti,
+        pipeline: null,
+        runId: null,
         issuedAt: '2026-11-22T10:00:00.000Z',
         expiresAt: '2026-11-22T11:00:00.000Z',
         claims: payload

@@ -101,7 +101,7 @@ class World {
       ring,
       rotator,
       vault: this.#vault,
-      revocations: { isStale: () => false, notBefore: () => 0 },
+      revocations: { isStale: () => false, isRunRevoked: () => false, notBefore: () => 0 },
       policy: { ...this.#policy, tokenTyp: 'at+jwt', principalDomain: 'example.com', tokenTtlSeconds: this.#policy.maxTokenTtlSeconds },
       clock: this.#clock
     })

@@ -166,7 +166,7 @@ class World {
       ring,
       rotator,
       vault: this.#vault,
-      revocations: { isStale, notBefore: () => 0 },
+      revocations: { isStale, isRunRevoked: () => false, notBefore: () => 0 },
       policy: { ...this.#policy, tokenTyp: 'at+jwt', principalDomain: 'example.com', tokenTtlSeconds: this.#policy.maxTokenTtlSeconds },
       clock
     })

@@ -18,7 +18,7 @@ const IAT = START.getTime() / 1000
 
 const bot = (draft: BotDraft = {}): Grant['bot'] => draftBot('ingestion-bot', draft, ['metadata-api'], START)
 
-const NOTHING_REVOKED: MintParts['revocations'] = { isStale: () => false, notBefore: () => 0 }
+const NOTHING_REVOKED: MintParts['revocations'] = { isStale: () => false, isRunRevoked: () => false, notBefore: () => 0 }
 
 /** A mint over a settled ring, at {@link START}. */
 async function startMint (policy: Partial<MintPolicy> = {}, revocations: Partial<MintParts['revocations']> = {}): Promise<{ mint: (grant?: Partial<Grant>) => Promise<MintedToken & { header: object, payload: Record<string, unknown> }>, advance: (seconds: number) => void, kidThatSigns: () => string | undefined, untilIssuable: Mint['untilIssuable'] }> {

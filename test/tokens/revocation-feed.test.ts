@@ -18,7 +18,7 @@ function startFeed () {
   const { clock, advance } = movableClock(START)
   const vault = memoryKeyVault()
   const ring = freshRing()
-  const state = { version: 1, seenAt: NOW, signer: keyIn(ring, 'k1') as SigningKey | undefined, broken: false, held: { disabled: new Set(), tokens: new Map(), bots: new Map() } as HeldRevocations }
+  const state = { version: 1, seenAt: NOW, signer: keyIn(ring, 'k1') as SigningKey | undefined, broken: false, held: { disabled: new Set(), tokens: new Map(), bots: new Map(), runs: [{ bot: 'a-bot', run: 'run-1', until: NOW + 60 }] } as HeldRevocations }
   const failures: unknown[] = []
   let signatures = 0
   const feed = createRevocationFeed({
@@ -49,7 +49,7 @@ const manyTokens = (length: number): Map<string, number> => new Map(Array.from({
 await t.test('it is signed once for each change, however often it is asked for', async t => {
   const { state, read, signatures } = startFeed()
   const first = await read()
-  t.match(first, { iss: ISSUER, iat: NOW, exp: NOW + MAX_STALENESS, version: 1, keys: [], bots: {}, disabled: [], runs: [], tokens: {}, legacy: [], kid: 'k1' })
+  t.match(first, { iss: ISSUER, iat: NOW, exp: NOW + MAX_STALENESS, version: 1, keys: [], bots: {}, disabled: [], runs: [{ bot: 'a-bot', run: 'run-1', until: NOW + 60 }], tokens: {}, legacy: [], kid: 'k1' })
   await Promise.all([1, 2, 3].map(read))
   t.equal(signatures(), 1)
   state.version = 2

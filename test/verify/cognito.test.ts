@@ -52,6 +52,8 @@ await t.test('an id token becomes the principal of the contract', async t => {
       legacy: false,
       tokenUse: 'id',
       tokenId: payload.jti,
+      pipeline: null,
+      runId: null,
       issuedAt: '2026-11-22T10:00:00.000Z',
       expiresAt: '2026-11-22T11:00:00.000Z',
       claims: payload
@@ -82,6 +84,8 @@ await t.test('an access token becomes the principal of the contract', async t =>
       legacy: false,
       tokenUse: 'access',
       tokenId: payload.jti,
+      pipeline: null,
+      runId: null,
       issuedAt: '2026-11-22T10:00:00.000Z',
       expiresAt: '2026-11-22T11:00:00.000Z',
       claims: payload

@@ -4,9 +4,11 @@ import type { FastifyRequest } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
 import type { BotReader, BotWriter } from '../../bots/bot-registry.ts'
 import { draftBot } from '../../bots/bot-draft.ts'
+import { WORK_NAME_PATTERN } from '../../bots/pipelines.ts'
 import type { KeyRing } from '../../keys/key-ring.ts'
 import { cutoffAt, type Clock } from '../../keys/signing-key.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { RevokedRun } from '../../tokens/revocations.ts'
 import type { TokenRegistry } from '../../tokens/token-registry.ts'
 import { fitsIntoToken } from '../../tokens/mint.ts'
 import { invalid, Problem } from '../problems.ts'
@@ -83,19 +85,32 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
   app.post('/bots/:name/revoke-tokens', {
     config: { needs: 'bots:write', action: 'bot.tokens_revoked', fails: ['not_found'] },
     schema: {
-      summary: 'Take back every token that was issued to a bot so far',
+      summary: 'Take back every token that was issued to a bot so far, or every one of a run',
+      description: 'With `run`, those that were asked for with this `mintmark_run`; the run gets no more. Other tokens of the bot live on.',
       params: ByName,
-      body: Type.Object({}, { additionalProperties: false }),
-      response: { 200: Type.Object({ notBefore: Moment }) }
+      body: Type.Object({ run: Type.Optional(Type.String({ pattern: WORK_NAME_PATTERN })) }, { additionalProperties: false }),
+      response: { 200: Type.Object({ notBefore: Type.Optional(Moment), run: Type.Optional(Type.String()), until: Type.Optional(Moment) }) }
     }
   }, async request => {
+    const { params: { name }, body: { run } } = request
     const cutoff = cutoffAt(ring.all(), clock())
+    if (run !== undefined) return await revokeRun(request, { bot: name, run, until: cutoff.until })
     const event = { ...byOf(request), action: 'bot.tokens_revoked', target: request.params.name, detail: { notBefore: new Date(cutoff.notBefore * 1000) } }
     if (!await tokens.revokeTokensOf(request.params.name, bot => { assertMayTouch(request, policy, bot) }, cutoff, event)) throw noSuchBot()
     await afterChange(request.params.name)
     metrics.revoked('bot')
     return { notBefore: new Date(cutoff.notBefore * 1000).toISOString() }
   })
+
+  async function revokeRun (request: FastifyRequest, revoked: RevokedRun): Promise<{ run: string, until: string }> {
+    const { bot, run } = revoked
+    const until = new Date(revoked.until * 1000).toISOString()
+    const event = { ...byOf(request), action: 'bot.tokens_revoked', target: bot, detail: { run, until } }
+    if (!await tokens.revokeRun(revoked, each => { assertMayTouch(request, policy, each) }, event)) throw noSuchBot()
+    await afterChange(bot)
+    metrics.revoked('run')
+    return { run, until }
+  }
 }
 
 /** A bot that may administer, before or after the act, is a full admin's business: else `bots:write` could give itself more. */

@@ -1,12 +1,13 @@
 /** `POST /admin/bots/{name}/tokens`: a token to paste, for tools that cannot fetch one. Takes OpenMetadata's own words for its life. */
 import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
 import type { BotReader } from '../../bots/bot-registry.ts'
+import { faultOfWork } from '../../bots/pipelines.ts'
 import type { AuditTrail } from '../../telemetry/audit.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { Mint } from '../../tokens/mint.ts'
+import { RunRevoked, type Mint } from '../../tokens/mint.ts'
 import { invalid, Problem } from '../problems.ts'
 import { Duration, Moment } from '../schemas.ts'
-import { ByName, readLife, type BotPolicy } from './bot-shapes.ts'
+import { ByName, readLife, withoutUndefined, type BotPolicy } from './bot-shapes.ts'
 import { assertMayTouch, findBot } from './bots.ts'
 import { byOf } from './guard.ts'
 
@@ -23,7 +24,9 @@ const LIVES = new Map([['OneHour', '1h'], ['1', '1d'], ['7', '7d'], ['30', '30d'
 
 const TokenRequest = Type.Object({
   expiry: Type.Optional(Type.String({ description: `OpenMetadata's words: ${[...LIVES.keys()].join(', ')} (days)`, examples: [...LIVES.keys()] })),
-  expiresIn: Type.Optional(Duration)
+  expiresIn: Type.Optional(Duration),
+  pipeline: Type.Optional(Type.String({ description: 'What it is for; of a bot with pipelines it has to be one of those' })),
+  run: Type.Optional(Type.String())
 }, { additionalProperties: false })
 
 export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = async (app, { bots, mint, audit, policy, metrics }) => {
@@ -41,11 +44,18 @@ export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = asyn
     assertMayTouch(request, policy, bot)
     const ttlSeconds = lifeOf(request.body, policy)
     if (!bot.enabled) throw new Problem('conflict', 'The bot is switched off: enable it first')
-    const { token, tokenId, expiresAt } = await mint({ bot, scopes: bot.scopes, audiences: bot.audiences, ttlSeconds })
-    await audit.append([{ ...byOf(request), action: 'token.issued', target: bot.name, detail: { tokenId, expiresAt } }])
+    const { pipeline, run } = request.body
+    const fault = faultOfWork(bot, { pipeline, run })
+    if (fault) throw invalid(fault.part, fault.message)
+    const { token, tokenId, expiresAt } = await mint({ bot, scopes: bot.scopes, audiences: bot.audiences, ttlSeconds, work: { pipeline, run } }).catch(asProblem)
+    await audit.append([{ ...byOf(request), action: 'token.issued', target: bot.name, detail: withoutUndefined({ tokenId, expiresAt, pipeline, run }) }])
     metrics.tokenIssued('admin')
     return await reply.code(201).header('cache-control', 'no-store').send({ token, tokenId, expiresAt: expiresAt.toISOString() })
   })
+}
+
+function asProblem (error: unknown): never {
+  throw error instanceof RunRevoked ? new Problem('conflict', 'The tokens of this run were revoked, and it gets no more: a new run takes another name') : error
 }
 
 function lifeOf ({ expiry, expiresIn }: Static<typeof TokenRequest>, policy: BotPolicy): number {

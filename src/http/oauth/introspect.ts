@@ -22,7 +22,9 @@ const Introspection = Type.Object({
   sub: Type.Optional(Type.String()),
   aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
   iss: Type.Optional(Type.String()),
-  jti: Type.Optional(Type.String())
+  jti: Type.Optional(Type.String()),
+  pipeline: Type.Optional(Type.String()),
+  run_id: Type.Optional(Type.String())
 })
 
 export function addIntrospectRoute (app: FastifyInstance, parts: CallerParts): void {
@@ -64,7 +66,7 @@ function maySee (caller: Caller, { audience }: Principal): boolean {
   return caller.kind === 'admin' || audience.some(one => caller.bot.audiences.includes(one))
 }
 
-function describe ({ claims, name, scopes, clientId, subject, issuer }: Principal): Record<string, unknown> {
+function describe ({ claims, name, scopes, clientId, subject, issuer, pipeline, runId }: Principal): Record<string, unknown> {
   const { aud, exp, iat, nbf, jti } = claims
   return {
     ...(scopes.length > 0 && { scope: scopes.join(' ') }),
@@ -77,6 +79,8 @@ function describe ({ claims, name, scopes, clientId, subject, issuer }: Principa
     sub: subject,
     aud,
     iss: issuer,
-    jti
+    jti,
+    ...(pipeline !== null && { pipeline }),
+    ...(runId !== null && { run_id: runId })
   }
 }

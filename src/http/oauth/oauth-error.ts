@@ -1,7 +1,7 @@
 /** Errors of the OAuth endpoints: RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2, RFC 8693 2.2.2, RFC 8628 3.5. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from '@fastify/type-provider-typebox'
-import { CannotMint, TokenTooLarge } from '../../tokens/mint.ts'
+import { CannotMint, RunRevoked, TokenTooLarge } from '../../tokens/mint.ts'
 import { challengeFor, VerifyError } from '../../verify/errors.ts'
 import { problemOf, type IsUnavailable } from '../problems.ts'
 
@@ -49,6 +49,7 @@ export function toOAuthError (error: unknown, isUnavailable: IsUnavailable): OAu
   if (error instanceof OAuthError) return error
   if (error instanceof CannotMint) return new OAuthError('temporarily_unavailable', 'No token can be made now: try again shortly', { cause: error })
   if (error instanceof TokenTooLarge) return new OAuthError('invalid_request', 'The token would be too large for any verifier: ask for fewer scopes or audiences')
+  if (error instanceof RunRevoked) return new OAuthError('invalid_grant', 'The tokens of this run (mintmark_run) were revoked, and it gets no more: a new run takes another name')
   if (error instanceof VerifyError) return ofBearer(error)
   const problem = problemOf(error, isUnavailable)
   switch (problem.code) {

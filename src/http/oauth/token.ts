@@ -9,6 +9,7 @@ import type { AuthenticateClient } from './client-authentication.ts'
 import { JWT_BEARER } from './credentials.ts'
 import { OAuthError, printable } from './oauth-error.ts'
 import { readParameters, required, type Form } from './parameters.ts'
+import { assertMayWork, workAskedFor } from './work.ts'
 
 const TokenResponse = Type.Object({
   access_token: Type.String(),
@@ -24,6 +25,8 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
         grant_type: Type.Literal('client_credentials'),
         scope: Type.Optional(Type.String({ description: 'Space-separated; all that the bot has, if left out' })),
         audience: Type.Optional(Type.String({ description: 'Repeatable; `resource` means the same' })),
+        mintmark_pipeline: Type.Optional(Type.String({ description: 'What the token is for; of a bot with pipelines it has to be one of those' })),
+        mintmark_run: Type.Optional(Type.String({ description: 'The run of it; revoke-tokens can end the tokens of one run' })),
         client_id: Type.Optional(Type.String({ description: 'With client_secret, in place of HTTP Basic' })),
         client_secret: Type.Optional(Type.String()),
         client_assertion_type: Type.Optional(Type.Literal(JWT_BEARER)),
@@ -33,7 +36,7 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
     schema: {
       tags: ['oauth'],
       summary: 'Fetch a token (RFC 6749)',
-      description: 'Form parameters: `grant_type=client_credentials`, `scope`, `audience` or `resource` (repeatable). Authenticate by HTTP Basic, by `client_id` and `client_secret`, or by `client_assertion` (`private_key_jwt`: RS256, PS256, ES256 or EdDSA; `iss` and `sub` the client id, `aud` the issuer or this address, `exp` at most five minutes ahead, `jti` used once).',
+      description: 'Form parameters: `grant_type=client_credentials`, `scope`, `audience` or `resource` (repeatable), `mintmark_pipeline` and `mintmark_run` (become the claims `pipeline` and `run_id`). Authenticate by HTTP Basic, by `client_id` and `client_secret`, or by `client_assertion` (`private_key_jwt`: RS256, PS256, ES256 or EdDSA; `iss` and `sub` the client id, `aud` the issuer or this address, `exp` at most five minutes ahead, `jti` used once).',
       consumes: ['application/x-www-form-urlencoded'],
       response: { 200: TokenResponse }
     }
@@ -42,8 +45,11 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, mint,
     assertGrantType(required(parameters, 'grant_type', 'client_credentials'))
     const first = await authenticateClient(request, parameters)
     const bot = await mint.untilIssuable(first.name) ? await authenticateClient(request, parameters, 'again') : first
+    const work = workAskedFor(parameters)
+    assertMayWork(bot, work)
     const minted = await mint({
       bot,
+      work,
       scopes: grantedScopes(bot, parameters.get('scope')),
       audiences: grantedAudiences(bot, [...parameters.all('audience'), ...parameters.all('resource')])
     })

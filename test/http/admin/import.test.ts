@@ -42,6 +42,8 @@ await t.test('a legacy key: tokens of an OpenMetadata server verify until its en
       scopes: [],
       audience: [],
       tokenId: null,
+      pipeline: null,
+      runId: null,
       clientId: null,
       expiresAt: imported.json<{ verifiesUntil: string }>().verifiesUntil
     }, 'exp: null lasts as long as the key')
