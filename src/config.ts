@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { formatDuration } from './duration.ts'
-import { isLoopback, SETTINGS, tidy, type SettingName, type Settings, type TrustedIssuerSetting } from './settings.ts'
+import { isLoopback } from './loopback.ts'
+import { SETTINGS, tidy, type SettingName, type Settings, type TrustedIssuerSetting } from './settings.ts'
 
 type Environment = Record<string, string | undefined>
 

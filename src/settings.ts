@@ -5,6 +5,7 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { DURATION_FORM, parseDuration } from './duration.ts'
+import { isLoopback } from './loopback.ts'
 
 export interface Setting<T> {
   /** What the setting takes, for faults and documentation: "a port, 1 to 65535". */
@@ -167,10 +168,4 @@ function parseTrustedIssuer (value: string): TrustedIssuerSetting | undefined {
 function parseMasterKey (value: string): Buffer | undefined {
   const bytes = Buffer.from(value, 'base64url')
   return bytes.length === 32 && bytes.toString('base64url') === value.replace(/=+$/, '') ? bytes : undefined
-}
-
-/** True for addresses that never leave this machine. */
-export function isLoopback (address: string): boolean {
-  const host = URL.canParse(address) ? new URL(address).hostname : address
-  return host === 'localhost' || host.endsWith('.localhost') || /^127(?:\.\d{1,3}){3}$/.test(host) || host === '[::1]' || host === '::1'
 }

@@ -11,7 +11,7 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'settings', 'duration', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint'],
+  cli: ['main', 'parts', 'config', 'duration', 'loopback', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint'],
   main: ['app', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   workers: ['telemetry/cluster-metrics', 'type telemetry/log'],
   app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
@@ -26,12 +26,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type bots/pipelines', 'type telemetry/audit'],
   store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/assertion-log', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
-  config: ['settings', 'duration'],
-  settings: ['duration'],
+  client: ['loopback'],
+  config: ['settings', 'duration', 'loopback'],
+  settings: ['duration', 'loopback'],
   telemetry: [],
   keys: ['telemetry/audit'],
   bots: ['type telemetry/audit'],
   duration: [],
+  loopback: [],
   version: []
 }
 
@@ -126,6 +128,27 @@ await t.test('no file imports itself by a detour', async t => {
   }
   files.forEach(visit)
   t.same(cycles, [])
+})
+
+/** Whatever is there when a program imports `face`: files of ours, and of others' by their packages. */
+function reachedFrom (face: string): { ours: Set<string>, theirs: Set<string> } {
+  const reached = new Set([face])
+  for (const file of reached) for (const { to } of ours.filter(({ from, isTypeOnly }) => from === file && !isTypeOnly)) reached.add(to)
+  const packages = theirs.filter(({ from, isTypeOnly }) => reached.has(from) && !isTypeOnly).map(({ to }) => packageOf(to))
+  return { ours: reached, theirs: new Set(packages) }
+}
+
+await t.test('what a metadata API or a pipeline imports brings no server, no database and no file', async t => {
+  const plugin = reachedFrom('index')
+  t.ok(plugin.ours.has('verify/checks'), 'the walk gets to where the work is done')
+  t.same([...plugin.ours].filter(file => !['index', 'plugin', 'verify', 'tokens', 'keys'].includes(roomOf(file))), [])
+  t.same([...plugin.theirs].sort(), ['aws-jwt-verify', 'fastify-plugin', 'jose', 'node:crypto'])
+
+  const client = reachedFrom('client')
+  t.same([...client.ours].filter(file => !['client', 'loopback'].includes(roomOf(file))), [])
+  t.same([...client.theirs], [], 'nothing but what any JavaScript has')
+
+  t.ok(reachedFrom('main').ours.has('store/sqlite'), 'the walk would find a database')
 })
 
 await t.test('packages stay at home', async t => {
