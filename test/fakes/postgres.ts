@@ -16,6 +16,8 @@ export interface Postgres {
   signal: (signal: 'SIGSTOP' | 'SIGCONT') => void
   /** `kill -9` of all processes of the server: no farewell, no checkpoint. */
   kill: () => Promise<void>
+  /** `kill -9` of one process that serves a connection of ours; the server then ends all the others, and restarts itself. */
+  killOne: () => void
   /** Starts the server that was killed, on what it left behind. */
   startAgain: () => Promise<void>
 }
@@ -42,10 +44,13 @@ export async function startPostgres (t: Teardown): Promise<Postgres> {
   const processOf = (): ChildProcess => (server as unknown as { process: ChildProcess }).process
   const addressOf = (name: string): string => `postgres://postgres:postgres@127.0.0.1:${port}/${name}`
 
+  function children (): Array<{ pid: number, title: string }> {
+    const lines = execFileSync('ps', ['-ww', '-o', 'pid=,args=', '--ppid', String(processOf().pid)]).toString().trim().split('\n')
+    return lines.map(line => line.trim()).map(line => ({ pid: parseInt(line), title: line.slice(line.indexOf(' ') + 1) }))
+  }
+
   function signal (name: NodeJS.Signals): void {
-    const { pid = 0 } = processOf()
-    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)]).toString().trim().split(/\s+/).map(Number)
-    for (const each of [...children, pid]) {
+    for (const each of [...children().map(child => child.pid), processOf().pid ?? 0]) {
       try { process.kill(each, name) } catch { /* it has ended meanwhile */ }
     }
   }
@@ -56,6 +61,11 @@ export async function startPostgres (t: Teardown): Promise<Postgres> {
       const ended = once(processOf(), 'exit')
       signal('SIGKILL')
       await ended
+    },
+    killOne () {
+      const [backend] = children().filter(({ title }) => /^postgres: postgres d[0-9a-f]{12} /.test(title))
+      if (!backend) throw new Error('nobody is connected')
+      process.kill(backend.pid, 'SIGKILL')
     },
     async startAgain () { await server.start() },
     async database (options = '') {
