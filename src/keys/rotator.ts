@@ -114,7 +114,7 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
       const { effectiveAt, signing, next } = describeRotation(ringAfter, before, clock())
       return [{ ...by, action: 'key.rotated', target: signing === before ? next : signing, detail: { ...wish, from: before, effectiveAt } }]
     })
-    await awaitOverlap(handedOverAt(after, before, clock()) ?? arrivedAt, overlap)
+    await awaitOverlap(handedOverAt(after, before, clock()) ?? clock(), overlap)
     await reload().catch(() => { /* it is done, and what it did is known */ })
     return describeRotation(ring.all(), before, clock())
   }

@@ -80,7 +80,7 @@ export function openShell (t: Teardown, folder: string, settings: Record<string,
       const port = await freePort()
       const url = `http://127.0.0.1:${port}`
       const { child, outcome, output } = start(['serve'], { MINTMARK_PORT: String(port), ...more })
-      const deadline = Date.now() + 15_000
+      const deadline = Date.now() + 60_000 // of a busy machine; the promise is five seconds
       for (;;) {
         const answered = await fetch(`${url}/health/ready`).then(response => response.ok, () => false)
         if (answered) break
