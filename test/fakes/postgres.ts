@@ -78,3 +78,12 @@ export async function startPostgres (t: Teardown): Promise<Postgres> {
     }
   }
 }
+
+/** A client beside the service, as `psql` would be one. */
+export async function connectBeside (t: Teardown, url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => { /* its test ends it, or the server does */ })
+  await client.connect()
+  t.teardown(async () => { await client.end() })
+  return client
+}

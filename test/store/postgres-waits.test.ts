@@ -1,15 +1,13 @@
 /** PostgreSQL behind our back: locked, hung, gone, there again. Every wait has an end. */
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import pg from 'pg'
 import t, { type Test } from 'tap'
-import type { BotReader, BotWriter } from '../../src/bots/bot-registry.ts'
-import { createBotReader, createBotWriter } from '../../src/store/bot-table.ts'
 import { createCountStore } from '../../src/store/count-table.ts'
-import { openDatabase, StoreUnavailable, type Database } from '../../src/store/database.ts'
+import { openDatabase, StoreUnavailable } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
 import { GIVEN, plainBot } from '../conformance/stores.ts'
+import { botsIn, openAt } from '../fakes/databases.ts'
 import { freshRing, START } from '../fakes/memory-rings.ts'
-import { startPostgres } from '../fakes/postgres.ts'
+import { connectBeside, startPostgres } from '../fakes/postgres.ts'
 import { layWire } from '../fakes/wire.ts'
 
 t.setTimeout(300_000)
@@ -18,23 +16,6 @@ t.setTimeout(300_000)
 const LIMIT_SECONDS = 30
 
 const postgres = await startPostgres(t)
-
-async function open (t: Test, url: string): Promise<Database> {
-  const database = await openDatabase(url)
-  t.teardown(database.close)
-  return database
-}
-
-const botsIn = (database: Database): BotReader & BotWriter => ({ ...createBotReader(database), ...createBotWriter(database) })
-
-/** A client beside the service, as `psql` would be one. */
-async function connectBeside (t: Test, url: string): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  client.on('error', () => { /* its test ends it, or the server does */ })
-  await client.connect()
-  t.teardown(async () => { await client.end() })
-  return client
-}
 
 /** Asserts that it is refused as unavailable, and does not hang. How long it took, of the five seconds that are promised, is printed. */
 async function isRefused (t: Test, what: string, attempt: () => Promise<unknown>): Promise<void> {
@@ -58,7 +39,7 @@ async function soon (t: Test, what: string, attempt: () => Promise<unknown>): Pr
 
 await t.test('a lock that another holds: writes are refused, reads and what need not wait go on', async t => {
   const url = await postgres.database()
-  const database = await open(t, url)
+  const database = await openAt(t, url)
   const bots = botsIn(database)
   await bots.create(plainBot('a-bot'), null, GIVEN)
   const holder = await connectBeside(t, url)
@@ -66,6 +47,7 @@ await t.test('a lock that another holds: writes are refused, reads and what need
   await Promise.all([
     isRefused(t, 'a write', async () => await bots.create(plainBot('b-bot'), null, GIVEN)),
     isRefused(t, 'another write', async () => await createKeyStore(database).update(() => freshRing())),
+    ...Array.from({ length: 12 }, async (_, number) => { await isRefused(t, `write ${number} of many`, async () => await bots.create(plainBot(`bot-${number}`), null, GIVEN)) }),
     (async () => {
       t.equal((await bots.find('a-bot'))?.name, 'a-bot')
       await database.look(() => new Date())
@@ -79,7 +61,7 @@ await t.test('a lock that another holds: writes are refused, reads and what need
 
 await t.test('connections that the server ends: it heals by itself, and hears again', async t => {
   const url = await postgres.database()
-  const database = await open(t, url)
+  const database = await openAt(t, url)
   const bots = botsIn(database)
   let heard = 0
   const stop = database.listen(() => { heard++ })
@@ -100,7 +82,7 @@ await t.test('connections that the server ends: it heals by itself, and hears ag
 
 await t.test('a connection that hangs is not used again', async t => {
   const { url, cut } = await layWire(t, await postgres.database())
-  const database = await open(t, url)
+  const database = await openAt(t, url)
   const bots = botsIn(database)
   await Promise.all([1, 2, 3, 4].map(async () => await bots.list({ limit: 1 }))) // more than will be found to hang
   await bots.create(plainBot('warm-up'), null, GIVEN)
@@ -118,7 +100,7 @@ await t.test('a connection that hangs is not used again', async t => {
 
 await t.test('a connection that hangs in the middle of a write: it is refused, and blocks the others for seconds only', async t => {
   const { url, cut } = await layWire(t, await postgres.database())
-  const database = await open(t, url)
+  const database = await openAt(t, url)
   await isRefused(t, 'it', async () => {
     await database.write(async transaction => {
       cut()

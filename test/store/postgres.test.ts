@@ -1,5 +1,4 @@
 import { Migrator, sql } from 'kysely'
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createAssertionStore } from '../../src/store/assertion-table.ts'
 import { createCountStore } from '../../src/store/count-table.ts'
@@ -17,20 +16,11 @@ import { GIVEN, plainBot, type MakeStores } from '../conformance/stores.ts'
 import { tokenRegistryConformance } from '../conformance/token-registry.ts'
 import { botsIn, keysAt, openAt, storesAt } from '../fakes/databases.ts'
 import { at, freshRing, keyIn, START } from '../fakes/memory-rings.ts'
-import { startPostgres } from '../fakes/postgres.ts'
+import { connectBeside, startPostgres } from '../fakes/postgres.ts'
 import { temporaryFolder } from '../fakes/service.ts'
 
 t.setTimeout(180_000)
 const postgres = await startPostgres(t)
-
-/** A client beside the service, as `psql` would be one. */
-async function connectBeside (t: Test, url: string): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  client.on('error', () => { /* its test ends it, or the server does */ })
-  await client.connect()
-  t.teardown(async () => { await client.end() })
-  return client
-}
 
 const openStores: MakeStores = async t => await storesAt(t, await postgres.database())
 
