@@ -2,6 +2,7 @@
 import cluster from 'node:cluster'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
+import { startBackground } from './background.ts'
 import type { Config } from './config.ts'
 import { formatDuration } from './duration.ts'
 import { pendingKeysAt } from './keys/signing-key.ts'
@@ -34,22 +35,17 @@ export async function serve (config: Config, command: string): Promise<void> {
 }
 
 async function serveHere (parts: Parts, log: Log): Promise<void> {
-  const { config, changes, rotator, secretUsage, tokenCounts, assertions } = parts
+  const { config } = parts
   const app = await buildApp(parts, log)
   await app.listen({ host: config.host, port: config.port, listenTextResolver: address => `listening on ${address}, issuer ${config.issuer}` })
-
-  const onFailure = (error: unknown): void => { log.error({ err: error }, 'the database is away or cannot be written; trying again') }
-  const running = [changes, rotator, secretUsage, tokenCounts, assertions].map(part => part.start(onFailure))
+  const endBackground = startBackground(parts, log)
 
   closeWithGrace({ delay: 9_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'closing after an error')
     else log.info(`closing on ${signal ?? 'request'}`)
-    for (const stop of running) stop()
     setTimeout(() => { app.server.closeAllConnections() }, LONGEST_ANSWER_MS).unref()
     await app.close()
-    await secretUsage.flush().catch(onFailure)
-    await tokenCounts.flush().catch(onFailure)
-    await parts.close()
+    await endBackground()
     log.info('closed')
   })
 }

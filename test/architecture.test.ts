@@ -12,7 +12,9 @@ const SRC = new URL('../src/', import.meta.url).pathname
  */
 const MAY_IMPORT: Record<string, string[]> = {
   cli: ['main', 'parts', 'config', 'duration', 'loopback', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint'],
-  main: ['app', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
+  server: ['app', 'background', 'parts', 'config', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
+  main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
+  background: ['type parts', 'type telemetry/log'],
   workers: ['telemetry/cluster-metrics', 'type telemetry/log'],
   app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
   parts: ['issuers', 'config', 'settings', 'store', 'telemetry/metrics', 'telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots'],
@@ -43,7 +45,7 @@ const HOMES: Array<[name: RegExp, homes: string[]]> = [
   [/^aws-jwt-verify$/, ['verify/cognito-tokens']],
   [/^@fastify\/jwt$/, ['http/judge']],
   [/^fastify-plugin$/, ['plugin']],
-  [/^fastify$/, ['http', 'plugin', 'app']],
+  [/^fastify$/, ['http', 'plugin', 'app', 'server']],
   [/^@fastify\/.+$/, ['http']],
   [/^ajv(-.+)?$/, ['http/requests']],
   [/^kysely$/, ['store']],
@@ -148,7 +150,7 @@ await t.test('what a metadata API or a pipeline imports brings no server, no dat
   t.same([...client.ours].filter(file => !['client', 'loopback'].includes(roomOf(file))), [])
   t.same([...client.theirs], [], 'nothing but what any JavaScript has')
 
-  t.ok(reachedFrom('main').ours.has('store/sqlite'), 'the walk would find a database')
+  t.ok(reachedFrom('server').ours.has('store/sqlite'), 'the walk would find a database')
 })
 
 await t.test('packages stay at home', async t => {
