@@ -1,6 +1,6 @@
 /** Why a token was refused: a closed list. Each code has one row, which says how every door answers it. */
 
-interface Row {
+export interface Row {
   status: number
   title: string
   /** `error` of the `WWW-Authenticate` challenge (RFC 6750 3.1); `null`: none. */
