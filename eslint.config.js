@@ -2,7 +2,7 @@ import neostandard from 'neostandard'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '.tap/', 'test/types/'] },
+  { ignores: ['node_modules/', 'dist/', '.tap/', 'test/types/'] },
   ...neostandard({ ts: true }),
   ...tseslint.configs.strictTypeChecked.map(config => ({ ...config, files: ['**/*.ts'] })),
   {

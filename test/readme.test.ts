@@ -9,6 +9,8 @@ import { SETTINGS } from '../src/settings.ts'
 import { examplesOf, runExamples } from './fakes/examples.ts'
 import { freePort, freshCheckout } from './fakes/shell.ts'
 
+t.setTimeout(120_000)
+
 const readme = readFileSync(README, 'utf8')
 const DECISIONS = new URL('../docs/decisions/', import.meta.url)
 
@@ -45,7 +47,8 @@ await t.test('each example does what the README says', async t => {
   const examples = examplesOf(moved)
 
   const checkout = freshCheckout(t, { MINTMARK_PORT: String(servicePort) })
-  writeFileSync(join(checkout.folder, 'api.ts'), examples.find(({ language }) => language === 'ts')?.text ?? '')
+  const programs = examples.filter(({ language }) => language === 'ts')
+  for (const [place, name] of ['api.ts', 'pipeline.ts'].entries()) writeFileSync(join(checkout.folder, name), programs[place]?.text ?? '')
   await checkout.start('npm start', `http://localhost:${servicePort}/health/ready`)
   await checkout.start('npx node api.ts', `http://localhost:${apiPort}/`)
 
