@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { createTokenSource, TokenRefused, TokenUnavailable, type TokenSourceOptions } from '../../src/client.ts'
 import { waitSeconds } from '../../src/client/backoff.ts'
+import { startTokenSource } from '../../src/client/token-source.ts'
 import { movableClock } from '../fakes/clock.ts'
 import { openToken } from '../fakes/pool-forge.ts'
 import { startService, type Service } from '../fakes/service.ts'
@@ -139,6 +140,41 @@ await t.test('several who wait ask together', async t => {
   source.away = true
   await Promise.all([1, 2, 3].map(async () => { await t.rejects(source.token(), { name: 'TokenUnavailable' }) }))
   t.ok(source.requests() < 10, `${source.requests()} requests for all three`)
+})
+
+await t.test('whoever waits longer than another takes the token that the other was given', async t => {
+  const { url, client, service } = await startTown(t)
+  const sleepers: Array<() => void> = []
+  let requests = 0
+  const source = startTokenSource({
+    url,
+    ...client,
+    fetch: async (input, init) => requests++ === 0 ? new Response('', { status: 503 }) : await fetch(input, init)
+  }, { clock: service.clock, random: () => 0, sleep: async () => { await new Promise<void>(resolve => { sleepers.push(resolve) }) } })
+  const [one, other] = [source.token(), source.token()]
+  while (sleepers.length < 2) await new Promise(resolve => { setImmediate(resolve) })
+  service.advance(1)
+  sleepers[0]?.()
+  const token = await one
+  sleepers[1]?.()
+  t.equal(await other, token)
+  t.equal(requests, 2)
+})
+
+await t.test('after a success, earlier failures hold up no renewal', async t => {
+  const time = movableClock()
+  let answered = 0
+  const url = await startEndpoint(t, (_, response) => {
+    if (++answered <= 6) response.writeHead(401).end('{"error":"invalid_client"}')
+    else response.end(TOKEN.replace(String(HOUR), '10'))
+  })
+  const source = await openSource({ url, ...SOMEONE }, time)
+  for (let call = 0; call < 6; call++) await t.rejects(source.token(), { code: 'invalid_client' })
+  await source.token()
+  time.advance(8)
+  await source.token()
+  t.equal(source.requests(), 8)
+  await source.settled()
 })
 
 await t.test('what waiting does not mend is said at once', async t => {
