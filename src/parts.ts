@@ -66,7 +66,7 @@ export interface Parts {
   audit: AuditTrail
   metrics: Metrics
   changes: ChangeWatch
-  /** After each change of a bot, its secrets or its tokens that was made here: it is in force here before it is answered. */
+  /** After each change of a bot or its secrets that was made here: it is in force here before it is answered. */
   afterChange: (bot: string) => Promise<void>
   revocationCounts: Revocations['counts']
   /** For verifiers elsewhere. Throws `NoFeed`. */

@@ -40,14 +40,16 @@ interface Cache<T> {
   forget: (isConcerned: (key: string, value: T) => boolean) => void
 }
 
-/** Keeps what was asked for last. An answer that was under way when the cache expired is not kept. */
+/** Keeps what was asked for last. An answer that was under way when the cache expired has expired, too. */
 function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (error: unknown) => boolean): Cache<T> {
   const entries = new Map<string, { value: T, age: number }>()
   let age = 0
+  let ageOfLastForgetting = 0
 
-  function keep (key: string, value: T): void {
+  function keep (key: string, value: T, atAge: number): void {
+    if (atAge < ageOfLastForgetting || atAge < (entries.get(key)?.age ?? 0)) return
     entries.delete(key)
-    entries.set(key, { value, age })
+    entries.set(key, { value, age: atAge })
     const [oldest] = entries.size > MOST_ENTRIES ? entries.keys() : []
     if (oldest !== undefined) entries.delete(oldest)
   }
@@ -56,13 +58,13 @@ function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (erro
     async get (key) {
       const known = entries.get(key)
       if (known?.age === age) {
-        keep(key, known.value)
+        keep(key, known.value, age)
         return known.value
       }
       const askedAtAge = age
       try {
         const answer = await read(key)
-        if (askedAtAge === age) keep(key, answer)
+        keep(key, answer, askedAtAge)
         return answer
       } catch (error) {
         const before = isUnavailable(error) ? entries.get(key) : undefined
@@ -72,7 +74,7 @@ function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (erro
     },
     expire () { age++ },
     forget (isConcerned) {
-      age++
+      ageOfLastForgetting = ++age
       for (const [key, { value }] of entries) if (isConcerned(key, value)) entries.delete(key)
     }
   }

@@ -76,9 +76,9 @@ await t.test('what was changed here never serves again, all else does', async t 
   t.equal((await cache.findByCognitoClient('c2'))?.name, 'b-bot')
 })
 
-await t.test('an answer that was under way when something changed is given, and not kept', async t => {
+await t.test('an answer that was under way when something changed is given, and counts as old', async t => {
   for (const change of ['expire', 'forget'] as const) {
-    const { cache, asked, bots } = cacheOver(plainBot('a-bot'))
+    const { cache, asked, bots, goAway } = cacheOver(plainBot('a-bot'))
     const old = cache.find('a-bot')
     if (change === 'expire') cache.expire()
     else cache.forget('a-bot')
@@ -86,6 +86,16 @@ await t.test('an answer that was under way when something changed is given, and 
     await old
     t.equal((await cache.find('a-bot'))?.enabled, false, change)
     t.equal(asked.length, 2)
+    await cache.find('a-bot')
+    t.equal(asked.length, 2, 'the new one is kept')
+
+    const under = cache.secretsOf('a-bot')
+    if (change === 'expire') cache.expire()
+    else cache.forget('a-bot')
+    await under
+    goAway()
+    if (change === 'expire') t.equal((await cache.secretsOf('a-bot')).length, 1, 'and serves while nothing newer can be had')
+    else await t.rejects(cache.secretsOf('a-bot'), Away, 'but not if it may be of before a change that was made here')
   }
 })
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createOffsetNotice } from '../../src/store/clock-offset.ts'
+import { createOffsetNotice, describeOffset } from '../../src/store/clock-offset.ts'
 
 await t.test('a clock that is off is spoken of once, and once when it is right again', async t => {
   const lines: string[] = []
@@ -15,4 +15,9 @@ await t.test('a clock that is off is spoken of once, and once when it is right a
   t.same(lines.slice(1), ['the clock of this machine agrees with the database\'s again'])
   notice(-180_000)
   t.match(lines.slice(2), [/ by -180 s, /])
+})
+
+await t.test('with no tolerance at all, what nobody can notice is none', async t => {
+  t.equal(describeOffset(-400, 0), null)
+  t.match(describeOffset(600, 0), /by 0.6 s/)
 })

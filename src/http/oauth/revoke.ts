@@ -11,8 +11,8 @@ import { readParameters, required, type Form } from './parameters.ts'
 
 export interface RevokeParts extends CallerParts {
   tokens: TokenRegistry
-  /** Called after the change, so that it is in force here before it is answered. */
-  afterChange: (bot: string) => Promise<void>
+  /** Asked to catch up after the change, so that it is in force here before it is answered. */
+  changes: { catchUp: () => Promise<void> }
   metrics: Metrics
 }
 
@@ -37,7 +37,7 @@ export function addRevokeRoute (app: FastifyInstance, parts: RevokeParts): void 
       assertMayRevoke(caller, payload.sub)
       const event = { actor: actorOf(caller), requestId: request.id, action: 'token.revoked', target: String(payload.sub), detail: { tokenId: payload.jti } }
       await parts.tokens.revokeToken(String(payload.jti), Number(payload.exp), event)
-      await parts.afterChange(String(payload.sub))
+      await parts.changes.catchUp()
       parts.metrics.revoked('token')
     }
     return await reply.code(200).send()
