@@ -2,7 +2,7 @@
 import { mintmark } from './plugin/plugin.ts'
 
 export default mintmark
-export type { CognitoOptions, MintmarkOptions } from './plugin/options.ts'
+export type { CognitoOptions, MachineOptions, MintmarkOptions } from './plugin/options.ts'
 export type { AuthenticationHook } from './plugin/plugin.ts'
 export type { RouteDemands } from './plugin/route-demands.ts'
 export type { VerifyCode } from './verify/errors.ts'

@@ -4,12 +4,11 @@ import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import Fastify from 'fastify'
 import { SignJWT, type JWTPayload } from 'jose'
 import t from 'tap'
-import mintmark from '../src/index.ts'
 import { DEMO_MODULUS } from '../src/keys/demo-key.ts'
 import { examplesOf, runExamples } from './fakes/examples.ts'
+import { me, optionsFor, startApi, startTown } from './fakes/metadata-api.ts'
 import { startService, temporaryFolder, type Teardown } from './fakes/service.ts'
 import { freePort, freshCheckout, type Checkout } from './fakes/shell.ts'
 
@@ -65,18 +64,25 @@ await t.test('what it says of the tokens', async t => {
   t.match(await ask('/auth?scope=metadata:write'), /insufficient_scope/, 'they have no scopes')
   t.match(await ask('/auth?audience=metadata-api'), /invalid_token/, 'and no audience')
 
-  const api = Fastify()
-  t.teardown(async () => { await api.close() })
-  await api.register(mintmark, { issuer: service.parts.config.issuer, audience: 'metadata-api' })
-  api.get('/', { onRequest: api.authenticate }, async () => 'hello')
-  const refused = await api.inject({ url: '/', headers: { authorization: `Bearer ${token}` } })
-  t.match(refused.json(), { code: 'issuer_unknown' }, 'the plugin does not know legacy keys yet')
-
   await service.bot('ingestion-bot')
   service.advance(1)
   const admin = await service.adminToken()
   await service.app.inject({ method: 'POST', url: '/admin/bots/ingestion-bot/revoke-tokens', headers: { authorization: `Bearer ${admin}` }, payload: {} })
   t.match(await ask('/verify'), /invalid_token/, 'revoke-tokens of the bot of that name ends them')
+})
+
+await t.test('what it says of the plugin', async t => {
+  const town = await startTown(t)
+  const { service: { app, parts, adminToken } } = town
+  await app.listen({ port: town.port, host: '127.0.0.1' })
+  const om = openMetadata(t)
+  await parts.keyOffice.import({ publicKey: om.publicKey, kid: OM_KID, issuer: 'open-metadata.org' }, { actor: { kind: 'cli', name: 'test' } }, false)
+  const api = await startApi(t, optionsFor(town))
+  const known = await me(api, await om.token())
+  t.match(JSON.parse(known.text), { name: 'ingestion-bot', legacy: true }, 'it takes tokens of OpenMetadata, too')
+  await parts.tokenCounts.flush()
+  const listed = await app.inject({ url: '/admin/keys', headers: { authorization: `Bearer ${await adminToken()}` } })
+  t.match(listed.json<{ keys: Array<{ kid: string }> }>().keys.find(({ kid }) => kid === OM_KID), { tokens: { lastUsedAt: null, seen: [] } }, 'but the service does not hear of it')
 })
 
 async function serveBoth (checkout: Checkout, { servicePort, apiPort, api }: { servicePort: number, apiPort: number, api: string }): Promise<void> {

@@ -7,7 +7,7 @@ import { constants } from 'node:os'
 import { startCognito } from './cognito.ts'
 import { openStage, type Stage } from './stage.ts'
 import {
-  becomeAdmin, bothKnow, BOT, fetchToken, fetchUnderNewKey, hasDroppedKey, isRefused, kidOf, makeBot, makeUserPool, pluginKnows,
+  becomeAdmin, bothKnow, BOT, fetchToken, fetchUnderNewKey, hasHeard, isRefused, kidOf, makeBot, makeUserPool, pluginKnows,
   revokeInEmergency, rotate, signInAs, startGuarded, startOnNothing, USER, userBy, verifyKnows, workGoesOn
 } from './steps.ts'
 import { createTelling, type Step } from './telling.ts'
@@ -36,7 +36,7 @@ async function story (stage: Stage, step: Step): Promise<void> {
   const thirdKey = await step('The new key leaks: the admin revokes it in an emergency', async say => await revokeInEmergency(say, service, adminToken, secondKey))
   await step('The token that it signed is refused with key_revoked', async say => { await isRefused(say, service, newToken) })
   await step('Work goes on: the third key signs, and what the first one signed is still good', async say => { await workGoesOn(say, doors, bot, oldToken, thirdKey) })
-  await step('The metadata API, having met the third key, has dropped the revoked one', async say => { await hasDroppedKey(say, api, newToken) })
+  await step('The metadata API hears of it by the revocation feed, and says the same', async say => { await hasHeard(say, api, newToken) })
 }
 
 async function perform (step: Step): Promise<void> {

@@ -1,5 +1,6 @@
 /** The steps of the story. Each asks real parts, tells what came back, and throws unless that is what it promised. */
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeProtectedHeader } from 'jose'
 import type { Principal } from 'mintmark'
 import { codeOf, jwksOf, keysOf, mustBeOk, principalOf, rotationOf } from './answers.ts'
@@ -9,6 +10,8 @@ import { startMetadataApi, type MetadataApi } from './metadata-api.ts'
 import { askJwks, askKeys, askRotation, askToken, askVerify, createBot, startService, type CreatedBot, type Service } from './service.ts'
 import type { Stage } from './stage.ts'
 import { short, type Say } from './telling.ts'
+
+const WHO_AM_I = '/api/v1/users/loggedInUser'
 
 interface UserPool {
   issuer: string
@@ -163,11 +166,14 @@ export async function workGoesOn (say: Say, doors: Doors, bot: CreatedBot, oldTo
   await bothKnow(say, doors, oldToken, BOT)
 }
 
-/** The plugin met a kid that it did not know, and asked the issuer anew: the revoked key was no longer there. */
-export async function hasDroppedKey (say: Say, api: MetadataApi, token: string): Promise<void> {
+/** The plugin fetches the revocation feed every three seconds. */
+export async function hasHeard (say: Say, api: MetadataApi, token: string): Promise<void> {
+  const deadline = Date.now() + 15_000
+  const isGood = async (): Promise<boolean> => (await fetch(`${api.url}${WHO_AM_I}`, { headers: { authorization: `Bearer ${token}` } })).ok
+  while (Date.now() < deadline && await isGood()) await sleep(250)
   const { status, body } = await askWhoAmI(say, api, token)
   say.got(`${status} ${codeOf(body)}`)
-  assert.deepEqual([status, codeOf(body)], [401, 'key_unknown'])
+  assert.deepEqual([status, codeOf(body)], [401, 'key_revoked'])
 }
 
 export function kidOf (token: string): string {
@@ -177,5 +183,5 @@ export function kidOf (token: string): string {
 }
 
 async function askWhoAmI (say: Say, api: MetadataApi, token?: string): Promise<Answer> {
-  return await ask(say, 'GET', `${api.url}/api/v1/users/loggedInUser`, token === undefined ? {} : { credentials: { bearer: token } })
+  return await ask(say, 'GET', `${api.url}${WHO_AM_I}`, token === undefined ? {} : { credentials: { bearer: token } })
 }

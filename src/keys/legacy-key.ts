@@ -28,38 +28,53 @@ export interface LegacyKeyStore {
   revoke: (kid: string, reason: string, at: Date, event: AuditDraft) => Promise<LegacyKey | null>
 }
 
-export function legacyStateAt (key: LegacyKey, now: Date): KeyState {
+/** What verifying with it takes: also a verifier elsewhere knows as much. */
+export type LegacyPublicKey = Pick<LegacyKey, 'kid' | 'issuer' | 'publicKey' | 'verifiesUntil' | 'revokedAt'>
+
+export function legacyStateAt (key: Pick<LegacyKey, 'revokedAt' | 'verifiesUntil'>, now: Date): KeyState {
   if (key.revokedAt !== null) return 'revoked'
   return now < key.verifiesUntil ? 'retired' : 'gone'
 }
 
-export interface LegacyRing {
-  all: () => readonly LegacyKey[]
+export interface LegacyLookups {
   knowsIssuer: (issuer: string) => boolean
   find: (issuer: string, kid: string) => Lookup
   /** When tokens without an end of their own are over. */
   verifiesUntil: (kid: string) => Date | null
+}
+
+export interface LegacyRing extends LegacyLookups {
+  all: () => readonly LegacyKey[]
   refresh: () => Promise<void>
 }
 
 export function createLegacyRing (store: LegacyKeyStore, clock: Clock): LegacyRing {
   let keys: readonly LegacyKey[] = []
-  let verificationKeys = new Map<string, VerificationKey>()
-
   return {
     all: () => keys,
-    knowsIssuer: issuer => keys.some(key => key.issuer === issuer && legacyStateAt(key, clock()) !== 'gone'),
+    ...createLegacyLookups(() => keys, clock),
+    refresh: async () => { keys = await store.read() }
+  }
+}
+
+/** @param all the keys as they are now, whatever their state */
+export function createLegacyLookups (all: () => readonly LegacyPublicKey[], clock: Clock): LegacyLookups {
+  const verificationKeys = new WeakMap<LegacyPublicKey, VerificationKey>()
+
+  function verificationKeyOf (key: LegacyPublicKey): VerificationKey {
+    let known = verificationKeys.get(key)
+    if (!known) verificationKeys.set(key, known = toVerificationKey(key.kid, key.publicKey))
+    return known
+  }
+
+  return {
+    knowsIssuer: issuer => all().some(key => key.issuer === issuer && legacyStateAt(key, clock()) !== 'gone'),
     find (issuer, kid) {
-      const key = keys.find(candidate => candidate.kid === kid && candidate.issuer === issuer)
-      const verificationKey = verificationKeys.get(kid)
-      if (!key || !verificationKey) return { found: 'nothing' }
+      const key = all().find(candidate => candidate.kid === kid && candidate.issuer === issuer)
+      if (!key) return { found: 'nothing' }
       const state = legacyStateAt(key, clock())
-      return state === 'retired' ? { found: 'key', key: verificationKey } : { found: state === 'revoked' ? 'revoked' : 'nothing' }
+      return state === 'retired' ? { found: 'key', key: verificationKeyOf(key) } : { found: state === 'revoked' ? 'revoked' : 'nothing' }
     },
-    verifiesUntil: kid => keys.find(key => key.kid === kid)?.verifiesUntil ?? null,
-    async refresh () {
-      keys = await store.read()
-      verificationKeys = new Map(keys.map(key => [key.kid, verificationKeys.get(key.kid) ?? toVerificationKey(key.kid, key.publicKey)]))
-    }
+    verifiesUntil: kid => all().find(key => key.kid === kid)?.verifiesUntil ?? null
   }
 }

@@ -1,20 +1,17 @@
 /**
- * The Fastify plugin that a metadata API registers: verifies bot tokens by the issuer's JWKS and Cognito tokens by the pool's,
- * in the API's own process, with the very checks of the service's own doors. It brings no server, no database and no file.
+ * The Fastify plugin that a metadata API registers: verifies bot tokens and Cognito tokens in the API's own process, with the very
+ * checks of the service's own doors. Keys and revocations it fetches ahead of need. It brings no server, no database and no file.
  */
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { createAdminRules } from '../verify/admins.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
-import { botTokens } from '../verify/bot-tokens.ts'
-import { cognitoTokens, issuerFormsOf } from '../verify/cognito-tokens.ts'
 import { challengeFor, problemDocument, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
+import { createHttpClient } from '../verify/http-get.ts'
 import { judgeByJose } from '../verify/jose-judge.ts'
 import type { Principal } from '../verify/principal.ts'
-import { createRemoteKeys } from '../verify/remote-keys.ts'
-import type { FindIssuer, TrustedIssuer } from '../verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from '../verify/verifier.ts'
-import { assertOptions, authorityOf, listOf, poolsOf, type MintmarkOptions } from './options.ts'
+import { createTrustedIssuers } from './issuers.ts'
+import { readOptions, type MintmarkOptions } from './options.ts'
 import { readRouteDemands, type RouteDemands } from './route-demands.ts'
 
 declare module 'fastify' {
@@ -37,15 +34,25 @@ declare module 'fastify' {
 export type AuthenticationHook = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
 
 const clock = (): Date => new Date()
-const JWKS_REFRESH_SECONDS = 300
 
-const register: FastifyPluginAsync<MintmarkOptions> = async (app, options) => {
-  assertOptions(options)
-  const verifier = createVerifier({ findIssuer: issuersOf(options), clock, clockToleranceSeconds: options.clockToleranceSeconds ?? 5 })
+const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
+  const options = readOptions(given)
+  const http = createHttpClient()
+  const outages = noteOutages(app.log)
+  const issuers = createTrustedIssuers(options, { clock, get: http.get, onFetched: outages.note })
+  const verifier = createVerifier({ findIssuer: issuers.findIssuer, clock, clockToleranceSeconds: options.clockToleranceSeconds })
 
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
+
+  let stop = (): void => { /* it has not started */ }
+  app.addHook('onReady', async () => { stop = issuers.start() })
+  app.addHook('onClose', async () => {
+    outages.end()
+    stop()
+    http.close()
+  })
 }
 
 function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook {
@@ -60,41 +67,20 @@ function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook
   }
 }
 
-function issuersOf (options: MintmarkOptions): FindIssuer {
-  const issuer = options.issuer.replace(/\/+$/, '')
-  const { isAdminBot, isAdminUser } = createAdminRules({
-    issuer,
-    groups: options.adminGroups ?? [],
-    principals: options.adminPrincipals ?? [],
-    principalDomain: options.principalDomain ?? 'open-metadata.org'
-  })
-  const issuers = new Map<string, TrustedIssuer>()
-  const botKeys = createRemoteKeys({ jwksUri: options.jwksUri ?? `${issuer}/.well-known/jwks.json`, clock, refreshAfterSeconds: JWKS_REFRESH_SECONDS })
-  issuers.set(issuer, botTokens({
-    async findKey (kid) {
-      const key = await botKeys.find(kid)
-      return key ? { found: 'key', key } : { found: 'nothing' }
+/** Says when something cannot be fetched any more, and when it can again: once, not at each try. */
+function noteOutages (log: FastifyBaseLogger): { note: (url: string, error: unknown) => void, end: () => void } {
+  const away = new Set<string>()
+  let isOver = false
+  return {
+    note (url, error) {
+      if (isOver) return
+      if (error === undefined && away.delete(url)) log.info(`mintmark: ${url} can be fetched again`)
+      if (error === undefined || away.has(url)) return
+      away.add(url)
+      log.warn({ err: error }, `mintmark: ${url} cannot be fetched; trying again, with what is in hand until then`)
     },
-    audience: listOf(options.audience),
-    revocations: { isStale: () => false, isBotDisabled: () => false, isTokenRevoked: () => false, isRunRevoked: () => false, notBefore: () => 0 },
-    isAdmin: isAdminBot
-  }))
-
-  for (const pool of poolsOf(options)) {
-    const authority = authorityOf(pool)
-    const tokens = cognitoTokens({
-      keys: createRemoteKeys({ jwksUri: `${authority}/.well-known/jwks.json`, clock }),
-      clientIds: listOf(pool.clientId),
-      tokenUse: pool.tokenUse ?? ['access', 'id'],
-      principalClaims: pool.principalClaims ?? ['email', 'preferred_username', 'sub'],
-      requiredDomain: options.enforcePrincipalDomain ? options.principalDomain ?? 'open-metadata.org' : null,
-      isAdmin: isAdminUser,
-      bots: { isBotName: async () => false, findByClient: async () => null },
-      isStale: () => false
-    })
-    for (const form of issuerFormsOf(authority)) issuers.set(form, tokens)
+    end () { isOver = true }
   }
-  return iss => issuers.get(iss)
 }
 
 async function refuse (request: FastifyRequest, reply: FastifyReply, { code, message: detail }: VerifyError): Promise<FastifyReply> {

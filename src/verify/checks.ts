@@ -23,7 +23,7 @@ export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: num
     { name: 'size', run: token => { assertSize(token.raw) } },
     { name: 'form', run: token => { Object.assign(token, decodeUnverified(token.raw)) } },
     { name: 'algorithm', run: checkAlgorithm },
-    { name: 'issuer', run: token => { checkIssuer(token, findIssuer) } },
+    { name: 'issuer', run: async token => { await checkIssuer(token, findIssuer) } },
     { name: 'key', run: checkKey },
     { name: 'signature', run: checkSignature },
     { name: 'type', run: checkType },
@@ -50,10 +50,10 @@ function checkAlgorithm ({ header }: TokenUnderTest): void {
   if (header.alg !== 'RS256') throw new VerifyError('algorithm_not_allowed', 'Only RS256 is accepted')
 }
 
-function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): void {
+async function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): Promise<void> {
   const { iss } = token.payload
   if (typeof iss !== 'string') throw missingClaim('iss', 'a string')
-  const issuer = findIssuer(iss)
+  const issuer = await findIssuer(iss)
   if (!issuer) throw new VerifyError('issuer_unknown', 'The issuer (iss) is neither ours nor a configured user pool')
   token.issuer = issuer
 }

@@ -20,6 +20,8 @@ export interface CognitoTokenParts {
   principalClaims: readonly string[]
   /** Refuse users without a verified e-mail address of this domain; `null`: let all in. */
   requiredDomain: string | null
+  /** The roles that members of a group have; none where it is left out. */
+  rolesByGroup?: ReadonlyMap<string, readonly string[]>
   isAdmin: (user: CognitoUser) => boolean
   bots: MappedBots
   /** True once the store of bots has not been heard of for too long. */
@@ -144,7 +146,8 @@ async function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Pr
   assertDomain(user, parts.requiredDomain)
   const name = nameOf(payload, parts.principalClaims)
   if (await parts.bots.isBotName(name)) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
-  return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+  const roles = new Set(user.groups.flatMap(group => parts.rolesByGroup?.get(group) ?? []))
+  return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
 }
 
 function commonOf (payload: JsonObject): Omit<Principal, 'kind' | 'name' | 'email' | 'roles' | 'groups' | 'scopes' | 'admin'> {

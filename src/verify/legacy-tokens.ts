@@ -1,5 +1,5 @@
 /** Bot tokens that another server, such as OpenMetadata, signed before: good until the end of their imported key. */
-import type { LegacyRing } from '../keys/legacy-key.ts'
+import type { LegacyLookups } from '../keys/legacy-key.ts'
 import type { Revocations } from '../tokens/revocations.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
@@ -7,7 +7,7 @@ import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
 
 export interface LegacyTokenParts {
   issuer: string
-  keys: Pick<LegacyRing, 'find' | 'verifiesUntil'>
+  keys: Pick<LegacyLookups, 'find' | 'verifiesUntil'>
   /** A legacy bot need not exist here; where one of its name does, these hold for it too. */
   revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'notBefore'>
 }

@@ -6,18 +6,23 @@ import { toVerificationKey, type VerificationKey } from '../keys/key-ring.ts'
 import type { Clock } from '../keys/signing-key.ts'
 import type { JsonObject } from './compact-token.ts'
 import { VerifyError } from './errors.ts'
+import { createHttpClient, type Get, type Page } from './http-get.ts'
 
 export interface RemoteKeys {
-  /** Throws `keys_unavailable` if there are none yet and none can be had. */
+  /** Throws `keys_unavailable` if there is no such key, and the issuer could not be asked whether there is one now. */
   find: (kid: string) => Promise<VerificationKey | undefined>
+  /** The key if it is in hand; asks nobody. */
+  held: (kid: string) => VerificationKey | undefined
+  /** When the issuer was found to publish the key no more, in seconds since the epoch; `null`: it does, or never did. */
+  droppedAt: (kid: string) => number | null
+  /** Fetches the keys now, whatever the cooldown, which is for the kids of strangers. @returns whether that worked */
+  refresh: () => Promise<boolean>
 }
-
-export type Fetch = (url: string, init: { signal: AbortSignal, redirect: 'error', headers: Record<string, string> }) => Promise<Response>
 
 export interface RemoteKeysOptions {
   jwksUri: string
   clock: Clock
-  fetch?: Fetch
+  get?: Get
   /** After this long the keys in hand are fetched anew, behind the back of whoever asks; after twice as long they are not used before. */
   refreshAfterSeconds?: number
   onFetched?: (outcome: { jwksUri: string, error?: unknown }) => void
@@ -30,8 +35,10 @@ const LARGEST_JWKS_BYTES = 256 * 1024
 const SMALLEST_MODULUS_BITS = 2_048
 
 export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
-  const { jwksUri, clock, fetch = globalThis.fetch, refreshAfterSeconds = 3_600, onFetched } = options
+  const { jwksUri, clock, get = createHttpClient().get, refreshAfterSeconds = 3_600, onFetched } = options
   let keys: ReadonlyMap<string, VerificationKey> | undefined
+  const dropped = new Map<string, number>()
+  let etag: string | null = null
   let fetching: Promise<void> | undefined
   let failure: unknown
   let fetchedAt = -Infinity
@@ -40,28 +47,38 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
   const seconds = (): number => clock().getTime() / 1000
 
   /** A first fetch that succeeds leaves no cooldown: the next kid may well be newer than it. */
-  function quietFor (wasFirst: boolean): number {
+  function quietFor (isFirst: boolean): number {
     if (failure !== undefined && !keys) return RETRY_SECONDS
-    return wasFirst ? 0 : COOLDOWN_SECONDS
+    return isFirst ? 0 : COOLDOWN_SECONDS
+  }
+
+  function replace (published: ReadonlyMap<string, VerificationKey>): void {
+    for (const kid of keys?.keys() ?? []) if (!published.has(kid)) dropped.set(kid, seconds())
+    for (const kid of published.keys()) dropped.delete(kid)
+    keys = published
   }
 
   async function fetchKeys (): Promise<void> {
-    const wasFirst = !keys
     try {
-      keys = await download(fetch, jwksUri)
+      const page = await get(jwksUri, { accept: 'application/jwk-set+json, application/json', etag, timeoutMs: TIMEOUT_MS, largestBytes: LARGEST_JWKS_BYTES })
+      if (!keys || page.status !== 304) {
+        replace(readJwks(page, jwksUri))
+        etag = page.etag
+      }
       failure = undefined
       fetchedAt = seconds()
     } catch (error) {
       failure = error
     }
-    quietUntil = seconds() + quietFor(wasFirst)
     fetching = undefined
     onFetched?.({ jwksUri, ...(failure !== undefined && { error: failure }) })
   }
 
   async function ask (): Promise<void> {
     if (!fetching && seconds() < quietUntil) return
+    const isFirst = !keys
     await (fetching ??= fetchKeys())
+    quietUntil = seconds() + quietFor(isFirst)
   }
 
   /** After a pause nobody knows what became of the keys meanwhile; but an issuer that is away is not waited for by every request. */
@@ -73,31 +90,26 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
     async find (kid) {
       if (!keys?.has(kid) || mustAsk()) await ask()
       else if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
-      if (!keys) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
-      return keys.get(kid)
+      const key = keys?.get(kid)
+      if (!key && failure !== undefined) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
+      return key
+    },
+    held: kid => keys?.get(kid),
+    droppedAt: kid => dropped.get(kid) ?? null,
+    async refresh () {
+      await (fetching ??= fetchKeys())
+      return failure === undefined
     }
   }
 }
 
-async function download (fetch: Fetch, jwksUri: string): Promise<Map<string, VerificationKey>> {
-  const response = await fetch(jwksUri, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error', headers: { accept: 'application/jwk-set+json, application/json' } })
-  if (!response.ok) throw new Error(`${jwksUri} answered ${response.status}`)
-  const document: unknown = JSON.parse(await readText(response))
+function readJwks ({ status, text }: Page, jwksUri: string): Map<string, VerificationKey> {
+  if (status !== 200) throw new Error(`${jwksUri} answered ${status}`)
+  const document: unknown = JSON.parse(text)
   const listed: unknown = (document as { keys?: unknown } | null)?.keys
   if (!Array.isArray(listed)) throw new Error(`${jwksUri} is not a JWKS`)
   const keys = listed.map(usableKey).filter(key => key !== undefined)
   return new Map(keys.reverse().map(key => [key.kid, key]))
-}
-
-async function readText (response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of response.body ?? []) {
-    bytes += (chunk as Uint8Array).length
-    if (bytes > LARGEST_JWKS_BYTES) throw new Error(`the JWKS is larger than ${LARGEST_JWKS_BYTES} bytes`)
-    chunks.push(chunk as Uint8Array)
-  }
-  return Buffer.concat(chunks).toString()
 }
 
 /** A key that is not RSA, not for RS256 signatures, or too small counts as unknown. */

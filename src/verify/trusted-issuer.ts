@@ -63,5 +63,5 @@ export interface TrustedIssuer {
   toPrincipal: (token: TokenUnderTest) => Principal | Promise<Principal>
 }
 
-/** Finds the issuer that a token names in `iss`, or `undefined` if it is not trusted here. */
-export type FindIssuer = (iss: string) => TrustedIssuer | undefined
+/** Finds the issuer that a token names in `iss`, or `undefined` if it is not trusted here. Throws `keys_unavailable` if that is not known yet. */
+export type FindIssuer = (iss: string) => TrustedIssuer | undefined | Promise<TrustedIssuer | undefined>

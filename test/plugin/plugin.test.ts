@@ -141,6 +141,14 @@ await t.test('options', async t => {
   t.equal(await verdict({ enforcePrincipalDomain: true, principalDomain: 'example.com', cognito: { issuer: pool.issuer, clientId: null } }, user), 200)
   t.equal(await verdict({ enforcePrincipalDomain: true, principalDomain: 'Example.com', cognito: { issuer: pool.issuer, clientId: null } }, user), 200, 'letter case of a domain does not matter')
 
+  const principal = async (options: Partial<MintmarkOptions>, token: string): Promise<unknown> => JSON.parse((await me(await startApi(t, optionsFor(town, options)), token)).text)
+  const stewards: Partial<MintmarkOptions> = { cognito: { issuer: pool.issuer, clientId: pool.clientId, groupRoles: { stewards: ['DataSteward', 'DataConsumer'], analysts: ['DataConsumer'] } } }
+  t.match(await principal(stewards, await pool.idToken({ 'cognito:groups': ['analysts', 'stewards', 'constructor'] })), { roles: ['DataConsumer', 'DataSteward'], groups: ['analysts', 'stewards', 'constructor'] })
+  t.match(await principal(stewards, await pool.idToken()), { roles: [] })
+  const machine = await pool.accessToken({ username: undefined, sub: 'machine', client_id: 'machine' })
+  t.match(await principal({ machines: { machine: { name: 'etl-bot', roles: ['Etl'], scopes: ['metadata:write'] } }, adminGroups: ['x'] }, machine), { kind: 'bot', name: 'etl-bot', email: 'etl-bot@open-metadata.org', roles: ['Etl'], scopes: ['metadata:write'], admin: false, clientId: 'machine', subject: 'machine' })
+  t.match(await principal({ revocationsUri: `${issuer}/.well-known/token-revocations`, audience: null, machines: undefined as never }, bot), { name: 'ingestion-bot' }, 'what is undefined is left out')
+
   const isAdmin = async (options: Partial<MintmarkOptions>, token: string): Promise<boolean> => (JSON.parse((await me(await startApi(t, optionsFor(town, options)), token)).text) as { admin: boolean }).admin
   const alice = await pool.idToken({ 'cognito:groups': ['platform'] })
   t.equal(await isAdmin({}, alice), false)
@@ -166,6 +174,15 @@ await t.test('forgetting something does not start', async t => {
     ['the form of a pool id', { ...good, cognito: { ...cognito, userPoolId: 'evil.example/us-west-1_x' } }, /user pool id/],
     ['the issuer', { audience: 'x' }, /issuer/],
     ['https', { ...good, issuer: 'http://tokens.example.com' }, /https/],
+    ['https of the feed', { ...good, revocationsUri: 'http://tokens.example.com/feed' }, /revocationsUri/],
+    ['how often', { ...good, revocationsRefreshSeconds: 0 }, /revocationsRefreshSeconds.*1 to 60/],
+    ['what a second is', { ...good, revocationsRefreshSeconds: '3s' }, /revocationsRefreshSeconds/],
+    ['that a pool is named once', { ...good, cognito: [cognito, { ...cognito, clientId: 'y' }] }, /stands twice/],
+    ['that both forms name one pool', { ...good, cognito: [cognito, { issuer: 'https://issuer-cognito-idp.us-west-1.amazonaws.com/us-west-1_DL8xfTzj8', clientId: 'y' }] }, /stands twice/],
+    ['that the issuer is no pool', { ...good, cognito: { issuer: `${good.issuer}/`, clientId: 'y' } }, /stands twice/],
+    ['a machine\'s name', { ...good, machines: { x: { roles: ['R'] } } }, /machine x/],
+    ['that roles are a list', { ...good, machines: { x: { name: 'etl-bot', roles: 'R' } } }, /machine x/],
+    ['that a group has a list of roles', { ...good, cognito: { ...cognito, groupRoles: { stewards: 'DataSteward' } } }, /groupRoles of stewards/],
     ['https of the JWKS', { ...good, jwksUri: 'http://tokens.example.com/jwks' }, /jwksUri/],
     ['https of a pool', { ...good, cognito: { issuer: 'http://pool.example.com', clientId: 'x' } }, /cognito\.issuer/],
     ['everything', {}, /mintmark/]
@@ -178,4 +195,17 @@ await t.test('forgetting something does not start', async t => {
   await api.register(mintmark, { ...good, issuer: 'http://mintmark:8590', allowHttp: true, cognito })
   t.ok(api.hasDecorator('authenticate'))
   await api.close()
+})
+
+await t.test('closing ends what it has begun', async t => {
+  const town = await startTown(t)
+  const { app } = town.service
+  await app.listen({ port: town.port, host: '127.0.0.1' })
+  const connections = async (): Promise<number> => await new Promise((resolve, reject) => { app.server.getConnections((error, count) => { if (error) reject(error); else resolve(count) }) })
+  const api = await startApi(t, optionsFor(town))
+  t.equal((await me(api, await town.service.token(await town.service.bot('ingestion-bot')))).status, 200)
+  t.ok(await connections() > 0)
+  await api.close()
+  while (await connections() > 0) await new Promise(resolve => { setImmediate(resolve) })
+  t.pass('its connections, too')
 })

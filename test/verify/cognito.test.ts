@@ -3,7 +3,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { exportJWK } from 'jose'
 import t, { type Test } from 'tap'
 import { issuerFormsOf } from '../../src/verify/cognito-tokens.ts'
-import { createRemoteKeys, type Fetch } from '../../src/verify/remote-keys.ts'
+import type { Get } from '../../src/verify/http-get.ts'
+import { createRemoteKeys } from '../../src/verify/remote-keys.ts'
 import { movableClock } from '../fakes/clock.ts'
 import { faultsOfRefusal, verifyInBody, verifyInHeader, type Answer } from '../fakes/pool-answers.ts'
 import { makePoolKey, startPool, USER_SUB, type Pool } from '../fakes/pool.ts'
@@ -327,11 +328,11 @@ await t.test('the keys in hand are looked at anew behind the back of whoever ask
   const time = movableClock()
   const key = await makePoolKey()
   let fetches = 0
-  const fetch: Fetch = async () => {
+  const get: Get = async () => {
     fetches++
-    return Response.json({ keys: [key.jwk] })
+    return { status: 200, etag: null, text: JSON.stringify({ keys: [key.jwk] }) }
   }
-  const keys = createRemoteKeys({ jwksUri: 'https://pool.example/jwks', clock: time.clock, fetch, refreshAfterSeconds: 300 })
+  const keys = createRemoteKeys({ jwksUri: 'https://pool.example/jwks', clock: time.clock, get, refreshAfterSeconds: 300 })
   await keys.find(key.kid)
   time.advance(299)
   await keys.find(key.kid)

@@ -1,0 +1,121 @@
+/**
+ * Whose tokens a metadata API trusts: the issuer's, those of other servers that the issuer vouches for, and those of user pools.
+ * It owns what is fetched from each, and keeps it fresh.
+ */
+import { FEED_PATH } from '../tokens/claims.ts'
+import { createAdminRules } from '../verify/admins.ts'
+import { botTokens } from '../verify/bot-tokens.ts'
+import { cognitoTokens, issuerFormsOf, type MappedBots } from '../verify/cognito-tokens.ts'
+import { VerifyError } from '../verify/errors.ts'
+import type { Get } from '../verify/http-get.ts'
+import { legacyTokens } from '../verify/legacy-tokens.ts'
+import { createRemoteKeys, type RemoteKeys } from '../verify/remote-keys.ts'
+import { createRemoteRevocations, type RemoteRevocations } from '../verify/remote-revocations.ts'
+import type { FindIssuer, TrustedIssuer } from '../verify/trusted-issuer.ts'
+import { keepFresh, type Pace, type StartTimer } from './keep-fresh.ts'
+import { listOf, poolsOf, type Options } from './options.ts'
+
+export interface Surroundings {
+  clock: () => Date
+  get: Get
+  /** Told of each fetch. */
+  onFetched: (url: string, error: unknown) => void
+  startTimer?: StartTimer
+}
+
+export interface TrustedIssuers {
+  findIssuer: FindIssuer
+  /** Fetches ahead of need from now on. @returns a function that ends it */
+  start: () => () => void
+}
+
+const JWKS_PATH = '/.well-known/jwks.json'
+const JWKS_REFRESH_SECONDS = 300
+const POOL_REFRESH_SECONDS = 3_600
+const LONGEST_JWKS_PAUSE_SECONDS = 60
+/** After an outage a revocation must not wait for longer. */
+const LONGEST_FEED_PAUSE_SECONDS = 10
+const SHORTEST_FEED_PAUSE_SECONDS = 0.25
+/** A feed is asked for this often at least while it may be relied on. */
+const LOOKS_A_LIFE = 4
+
+export function createTrustedIssuers (options: Options, { clock, get, onFetched, startTimer }: Surroundings): TrustedIssuers {
+  const keysAt = (jwksUri: string, refreshAfterSeconds: number): RemoteKeys =>
+    createRemoteKeys({ jwksUri, clock, get, refreshAfterSeconds, onFetched: ({ error }) => { onFetched(jwksUri, error) } })
+
+  const keys = keysAt(options.jwksUri ?? options.issuer + JWKS_PATH, JWKS_REFRESH_SECONDS)
+  const uri = options.revocationsUri ?? options.issuer + FEED_PATH
+  const revocations = createRemoteRevocations({ uri, keys, clock, get, issuer: options.issuer, clockToleranceSeconds: options.clockToleranceSeconds, onFetched: ({ error }) => { onFetched(uri, error) } })
+  const rules = createAdminRules({ issuer: options.issuer, groups: options.adminGroups, principals: options.adminPrincipals, principalDomain: options.principalDomain })
+  const bots = machinesOf(options, revocations)
+
+  const poolKeys: RemoteKeys[] = []
+  const issuers = new Map<string, TrustedIssuer>([[options.issuer, ownTokens(options, keys, revocations, rules.isAdminBot)]])
+  for (const pool of poolsOf(options)) {
+    const keysOfPool = keysAt(pool.authority + JWKS_PATH, POOL_REFRESH_SECONDS)
+    poolKeys.push(keysOfPool)
+    const tokens = cognitoTokens({
+      keys: keysOfPool,
+      clientIds: listOf(pool.clientId),
+      tokenUse: pool.tokenUse ?? ['access', 'id'],
+      principalClaims: pool.principalClaims ?? ['email', 'preferred_username', 'sub'],
+      rolesByGroup: new Map(Object.entries(pool.groupRoles ?? {})),
+      requiredDomain: options.enforcePrincipalDomain ? options.principalDomain : null,
+      isAdmin: rules.isAdminUser,
+      bots,
+      isStale: () => false // Cognito's tokens do not depend on the feed
+    })
+    for (const form of issuerFormsOf(pool.authority)) issuers.set(form, tokens)
+  }
+
+  return {
+    findIssuer: async iss => issuers.get(iss) ?? await findLegacyIssuer(iss, revocations),
+    start () {
+      const feedPause = (): number => Math.max(SHORTEST_FEED_PAUSE_SECONDS, Math.min(options.revocationsRefreshSeconds, revocations.lifeSeconds() / LOOKS_A_LIFE))
+      const jwksPace = (seconds: number): Pace => ({ everySeconds: () => seconds, longestPauseSeconds: LONGEST_JWKS_PAUSE_SECONDS })
+      const running = [
+        keepFresh(revocations.refresh, { everySeconds: feedPause, longestPauseSeconds: LONGEST_FEED_PAUSE_SECONDS }, startTimer),
+        keepFresh(keys.refresh, jwksPace(JWKS_REFRESH_SECONDS), startTimer),
+        ...poolKeys.map(pool => keepFresh(pool.refresh, jwksPace(POOL_REFRESH_SECONDS), startTimer))
+      ]
+      return () => { for (const stop of running) stop() }
+    }
+  }
+}
+
+function ownTokens ({ audience }: Options, keys: RemoteKeys, revocations: RemoteRevocations, isAdmin: Parameters<typeof botTokens>[0]['isAdmin']): TrustedIssuer {
+  return botTokens({
+    async findKey (kid) {
+      await revocations.settle()
+      const key = revocations.isKeyRevoked(kid) ? undefined : await keys.find(kid)
+      const droppedAt = key ? null : keys.droppedAt(kid)
+      if (droppedAt !== null) await revocations.hearSince(droppedAt) // to know whether it was revoked
+      if (revocations.isKeyRevoked(kid)) return { found: 'revoked' }
+      return key ? { found: 'key', key } : { found: 'nothing' }
+    },
+    audience: listOf(audience),
+    revocations,
+    isAdmin
+  })
+}
+
+/** Which they are stands in the feed. */
+async function findLegacyIssuer (issuer: string, revocations: RemoteRevocations): Promise<TrustedIssuer | undefined> {
+  if (!revocations.hasFeed()) await revocations.settle()
+  if (!revocations.hasFeed()) throw new VerifyError('keys_unavailable', 'Whether the token\'s issuer is trusted here is not known yet: try again shortly')
+  return revocations.legacyKeys.knowsIssuer(issuer) ? legacyTokens({ issuer, keys: revocations.legacyKeys, revocations }) : undefined
+}
+
+/** Machine clients of user pools that stand for a bot. Where the issuer has switched off a bot of that name, or taken its tokens back, that holds for them too. */
+function machinesOf ({ machines, principalDomain }: Options, revocations: RemoteRevocations): MappedBots {
+  const byClient = new Map(Object.entries(machines))
+  return {
+    isBotName: async () => false, // no registry of bots is here
+    async findByClient (clientId) {
+      const machine = byClient.get(clientId)
+      if (!machine) return null
+      const { name, roles = [], scopes = [] } = machine
+      return { name, email: `${name}@${principalDomain}`, roles: [...roles], scopes: [...scopes], enabled: !revocations.isBotDisabled(name), notBefore: revocations.notBefore(name) }
+    }
+  }
+}
