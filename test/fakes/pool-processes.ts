@@ -77,7 +77,7 @@ export function openShell (t: Teardown, folder: string, settings: Record<string,
     },
 
     async serve (more = {}) {
-      const port = await freePort()
+      const port = more.MINTMARK_PORT ?? await freePort()
       const url = `http://127.0.0.1:${port}`
       const { child, outcome, output } = start(['serve'], { MINTMARK_PORT: String(port), ...more })
       const deadline = Date.now() + 60_000 // of a busy machine; the promise is five seconds

@@ -139,5 +139,5 @@ await t.test('a hundred thousand tokens do not keep everyone else waiting', asyn
   clearImmediate(others)
   t.equal(Object.keys(tokens).length, 100_000)
   t.match(tokens, { 'token-0': NOW, 'token-99999': NOW + 99_999 })
-  t.ok(turns >= 20, `others had ${turns} turns meanwhile`)
+  t.ok(turns >= 100, `others had ${turns} turns meanwhile`)
 })
