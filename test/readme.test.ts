@@ -25,7 +25,7 @@ await t.test('the settings table and .env.example derive from the settings', asy
 
 await t.test('what the documentation names is there', async t => {
   const decisions = readdirSync(DECISIONS)
-  const others = ['keys/README.md', 'docs/proxies.md', 'docs/moving-from-openmetadata.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+  const others = ['keys/README.md', 'docs/proxies.md', 'docs/plugging-in.md', 'docs/moving-from-openmetadata.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
   const pages = [README, ...others.map(page => new URL(`../${page}`, import.meta.url)), ...decisions.map(name => new URL(name, DECISIONS))]
   for (const page of pages) {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
