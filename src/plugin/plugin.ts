@@ -24,6 +24,12 @@ declare module 'fastify' {
      * Throws `TypeError` where the route is defined if a demand is none that there is.
      */
     authorize: (demands: RouteDemands) => AuthenticationHook
+    /**
+     * The same checks for a token that comes by another way than the `Authorization` header: from the session of a browser, say,
+     * whose owner is to be sent to the sign-in, not answered 401.
+     * Throws `VerifyError` with the `code` and the `statusCode` of the failure.
+     */
+    verifyToken: (token: string, demands?: RouteDemands) => Promise<Principal>
   }
   interface FastifyRequest {
     /** Whoever the token speaks for; only after `app.authenticate` or `app.authorize`. */
@@ -45,6 +51,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
+  app.decorate('verifyToken', async (token, demands = {}) => await verifier.verify(token, judgeByJose, readRouteDemands(demands)))
 
   let stop = (): void => { /* it has not started */ }
   app.addHook('onReady', async () => { stop = issuers.start() })

@@ -51,6 +51,11 @@ export class VerifyError extends Error {
     this.name = 'VerifyError'
     this.code = code
   }
+
+  /** What Fastify answers where nobody catches it. */
+  get statusCode (): number {
+    return VERIFY_FAILURES[this.code].status
+  }
 }
 
 /** @param form what the claim has to be */

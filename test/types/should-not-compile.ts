@@ -15,6 +15,7 @@ await app.register(mintmark, { issuer, audience: ['one', 'two'], cognito: [pool,
 await app.register(mintmark, { issuer, audience: null, cognito: { userPoolId: 'us-west-1_DL8xfTzj8', clientId: null } })
 app.get('/me', { onRequest: app.authenticate }, async request => request.principal.name)
 app.put('/me', { onRequest: app.authorize({ kinds: ['bot'], scopes: ['metadata:write'], roles: ['R'], groups: ['g'], admin: true }) }, async request => request.principal.name)
+app.get('/session', async () => (await app.verifyToken('x.y.z', { kinds: ['user'] })).name)
 app.get('/any', { onRequest: [app.authorize({}), app.authorize({ kinds: ['bot', 'user'] as const })] }, async () => 'x')
 
 export const withoutAudience: MintmarkOptions = { issuer } // TS2741
@@ -36,4 +37,6 @@ app.authorize({ scopes: 'metadata:write' }) // TS2322
 app.authorize({ roles: [1] }) // TS2322
 app.authorize({ groups: undefined }) // TS2379
 app.authorize({ admin: 'yes' }) // TS2322
+await app.verifyToken() // TS2554
+await app.verifyToken('x.y.z', { scope: ['metadata:write'] }) // TS2561
 app.get('/typo', { onRequest: app.authorise({}) }, async () => 'x') // TS2551
