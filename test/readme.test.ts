@@ -1,5 +1,5 @@
 /** The documentation is run: commands, examples, what they answer, tables, and links. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
@@ -25,8 +25,9 @@ await t.test('the settings table and .env.example derive from the settings', asy
 
 await t.test('what the documentation names is there', async t => {
   const decisions = readdirSync(DECISIONS)
-  const others = ['keys/README.md', 'docs/proxies.md', 'docs/plugging-in.md', 'docs/moving-from-openmetadata.md', 'docs/monitoring/README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
-  const pages = [README, ...others.map(page => new URL(`../${page}`, import.meta.url)), ...decisions.map(name => new URL(name, DECISIONS))]
+  const root = new URL('../', import.meta.url)
+  const pages = globSync('{*.md,{docs,deploy,examples,keys}/**/*.md}', { cwd: root.pathname }).map(page => new URL(page, root))
+  t.ok(pages.length > 20, 'the pages were found')
   for (const page of pages) {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
     for (const link of new Set(links)) t.ok(existsSync(new URL(link, page)), `${page.pathname}: ${link}`)
@@ -37,7 +38,7 @@ await t.test('what the documentation names is there', async t => {
   t.strictSame(decisions.filter(name => name !== 'README.md' && !index.includes(`(${name})`)), [], 'the index lists each decision')
 
   const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> }
-  const named = [...readme.matchAll(/\bnpm (?:run )?(?:--silent )?([a-z]+)/g)].map(([, name = '']) => name).filter(name => name !== 'ci')
+  const named = [...readme.matchAll(/\bnpm (?:run )?(?:--silent )?([a-z]+(?:[:-][a-z]+)*)/g)].map(([, name = '']) => name).filter(name => name !== 'ci')
   t.strictSame(named.filter(name => !Object.hasOwn(scripts, name)), [], 'each npm script that it names exists')
 })
 

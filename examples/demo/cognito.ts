@@ -22,15 +22,18 @@ export interface UserTokens {
 const PROGRAM = fileURLToPath(import.meta.resolve('cognito-local/lib/bin/start.js'))
 const ANSWER_WITHIN_MS = 10_000
 
-/** Starts the emulator on a free port, with nothing in it. */
-export async function startCognito (stage: Stage): Promise<Cognito> {
+/**
+ * Starts the emulator on a free port, with nothing in it.
+ * @param issuerDomain what its tokens name as their issuer, before the pool's id; its own address by default
+ */
+export async function startCognito (stage: Stage, issuerDomain?: string): Promise<Cognito> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const cwd = join(stage.folder, 'cognito')
   await mkdir(join(cwd, '.cognito'), { recursive: true })
   await writeFile(join(cwd, '.cognito', 'config.json'), JSON.stringify({
     // Without this, tokens name the default port as their issuer.
-    TokenConfig: { IssuerDomain: url },
+    TokenConfig: { IssuerDomain: issuerDomain ?? url },
     ServerConfig: { hostname: '127.0.0.1', port },
     // Like a pool whose users sign in by a name of their own, not by their e-mail address.
     UserPoolDefaults: { UsernameAttributes: [] }
@@ -51,9 +54,15 @@ export async function createUserPool (cognito: Cognito, name: string): Promise<s
   return UserPool.Id
 }
 
-/** An app client without a secret, as browsers and command lines use. @returns its id, and the secret that it must not have */
-export async function createPublicClient (cognito: Cognito, poolId: string, name: string): Promise<{ clientId: string, clientSecret: string | undefined }> {
-  const request = { UserPoolId: poolId, ClientName: name, GenerateSecret: false, ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH'] }
+/**
+ * An app client without a secret, as browsers and command lines use.
+ * @param callbackUrls where the hosted UI may send people back to
+ * @returns its id, and the secret that it must not have
+ */
+export async function createPublicClient (cognito: Cognito, poolId: string, name: string, callbackUrls: readonly string[] = []): Promise<{ clientId: string, clientSecret: string | undefined }> {
+  // An hour is what Cognito gives if it is not told otherwise; the emulator would give a day.
+  const validity = { IdTokenValidity: 60, AccessTokenValidity: 60, TokenValidityUnits: { IdToken: 'minutes', AccessToken: 'minutes' } }
+  const request = { UserPoolId: poolId, ClientName: name, GenerateSecret: false, ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH'], CallbackURLs: callbackUrls, ...validity }
   const { UserPoolClient: client } = await call(cognito, 'CreateUserPoolClient', request) as { UserPoolClient: { ClientId: string, ClientSecret?: string } }
   return { clientId: client.ClientId, clientSecret: client.ClientSecret }
 }
@@ -64,6 +73,18 @@ export async function createUser (cognito: Cognito, poolId: string, { username, 
   const attributes = [{ Name: 'email', Value: email }, { Name: 'email_verified', Value: 'true' }]
   await call(cognito, 'AdminCreateUser', { ...user, UserAttributes: attributes, MessageAction: 'SUPPRESS' })
   await call(cognito, 'AdminSetUserPassword', { ...user, Password: password, Permanent: true })
+}
+
+export async function createGroup (cognito: Cognito, poolId: string, group: string): Promise<void> {
+  await call(cognito, 'CreateGroup', { UserPoolId: poolId, GroupName: group })
+}
+
+export async function addToGroup (cognito: Cognito, poolId: string, { username }: User, group: string): Promise<void> {
+  await call(cognito, 'AdminAddUserToGroup', { UserPoolId: poolId, Username: username, GroupName: group })
+}
+
+export async function deleteUser (cognito: Cognito, poolId: string, { username }: User): Promise<void> {
+  await call(cognito, 'AdminDeleteUser', { UserPoolId: poolId, Username: username })
 }
 
 /** Throws if the emulator gives no tokens: the password is wrong, or it asks for more. */
@@ -84,5 +105,5 @@ async function call ({ url }: Cognito, action: string, request: object): Promise
   })
   const answer = await response.text()
   if (!response.ok) throw new Error(`cognito-local refused ${action} with ${response.status}: ${answer}`)
-  return JSON.parse(answer)
+  return answer === '' ? null : JSON.parse(answer)
 }
