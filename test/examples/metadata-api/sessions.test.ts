@@ -42,8 +42,10 @@ await t.test('a sign-in', async t => {
 
   await t.test('that the hosted UI broke off is told to the person', async t => {
     const visitor = visitorOf(app)
-    const state = new URL((await visitor.throughHostedUi(PEOPLE.ada)), URL_OF_API).searchParams.get('state') ?? ''
+    const callback = await visitor.throughHostedUi(PEOPLE.ada)
+    const state = new URL(callback, URL_OF_API).searchParams.get('state') ?? ''
     t.match(await visitor.get(`/callback?error=access_denied&error_description=%3Cb%3E&state=${state}`), { statusCode: 400, headers: { 'content-type': /^text\/html/ } })
+    t.equal((await visitor.get(callback)).statusCode, 400, 'and that attempt is over')
   })
 
   await t.test('leads to pages of this server alone', async t => {
