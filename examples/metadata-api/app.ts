@@ -17,9 +17,11 @@ export async function buildApp (settings: Settings, options: FastifyServerOption
 
   await app.register(mintmark, {
     issuer: settings.issuer,
+    allowHttp: settings.allowHttp,
     audience: settings.audience,
     cognito: { issuer: settings.authority, clientId: settings.clientId, principalClaims: settings.principalClaims },
     principalDomain: settings.principalDomain,
+    enforcePrincipalDomain: settings.enforcePrincipalDomain,
     adminPrincipals: settings.adminPrincipals,
     adminGroups: settings.adminGroups
   })

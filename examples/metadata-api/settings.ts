@@ -3,6 +3,8 @@
 export interface Settings {
   /** Address of the mintmark service, whose bots may come. */
   issuer: string
+  /** Plain http to it, on a private network. */
+  allowHttp: boolean
   audience: string[]
   /** Issuer of the user pool whose people may come. */
   authority: string
@@ -12,6 +14,8 @@ export interface Settings {
   callbackUrl: URL
   principalClaims: string[]
   principalDomain: string
+  /** Only people with a verified e-mail address of that domain may come. */
+  enforcePrincipalDomain: boolean
   adminPrincipals: string[]
   adminGroups: string[]
   /** Proxies whose `X-Forwarded-*` are believed. */
@@ -39,12 +43,14 @@ export function readSettings (environment: Readonly<Record<string, string | unde
   if (sessionSecret !== null && sessionSecret.length < 32) faults.push('SESSION_SECRET takes 32 characters or more')
   const settings: Settings = {
     issuer: text('MINTMARK_ISSUER') ?? 'http://localhost:8590',
+    allowHttp: text('MINTMARK_ALLOW_HTTP') === 'true',
     audience: list('MINTMARK_AUDIENCE', 'metadata-api'),
     authority: take('AUTHENTICATION_AUTHORITY', 'the issuer of the user pool, https://cognito-idp.<region>.amazonaws.com/<poolId>', text('AUTHENTICATION_AUTHORITY')),
     clientId: take('AUTHENTICATION_CLIENT_ID', 'the id of an app client without a secret', text('AUTHENTICATION_CLIENT_ID')),
     callbackUrl,
     principalClaims: list('AUTHENTICATION_JWT_PRINCIPAL_CLAIMS', 'email,preferred_username,sub'),
     principalDomain: text('AUTHORIZER_PRINCIPAL_DOMAIN') ?? 'open-metadata.org',
+    enforcePrincipalDomain: text('AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN') === 'true',
     adminPrincipals: list('AUTHORIZER_ADMIN_PRINCIPALS', ''),
     adminGroups: list('MINTMARK_ADMIN_GROUPS', ''),
     trustProxy: list('MINTMARK_TRUST_PROXY', ''),

@@ -37,4 +37,4 @@ export function addViews (app: FastifyInstance): void {
   })
 }
 
-const TITLES: Record<number, string> = { 403: 'Not allowed', 404: 'Not found', 503: 'Not now' }
+const TITLES: Record<number, string> = { 401: 'Not signed in', 403: 'Not allowed', 404: 'Not found', 503: 'Not now' }

@@ -58,6 +58,13 @@ await t.test('a sign-in', async t => {
   })
 })
 
+await t.test('whom the plugin refuses is told so, and not sent around in a circle', async t => {
+  const { app } = await town.startApi({ AUTHORIZER_PRINCIPAL_DOMAIN: 'example.com', AUTHORIZER_ENFORCE_PRINCIPAL_DOMAIN: 'true' })
+  const ada = visitorOf(app)
+  t.match(await ada.signIn(PEOPLE.ada), { statusCode: 401, body: /<h1>Not signed in/, headers: { 'content-type': /^text\/html/ } })
+  t.equal((await ada.get('/')).statusCode, 303)
+})
+
 await t.test('a form that was not made for this session is refused', async t => {
   const { app } = await town.startApi()
   await writeOrders(town, app)

@@ -18,11 +18,13 @@ await t.test('as the guide has it, comments and all', async t => {
   t.equal(callbackUrl.href, 'http://localhost:8585/callback')
   t.strictSame(settings, {
     issuer: 'http://localhost:8590',
+    allowHttp: false,
     audience: ['metadata-api'],
     authority: 'https://cognito-idp.us-west-1.amazonaws.com/us-west-1_DL8xfTzj8',
     clientId: '4kd2bq0example7n1v9c3p5t8u',
     principalClaims: ['email', 'preferred_username', 'sub'],
     principalDomain: 'open-metadata.org',
+    enforcePrincipalDomain: false,
     adminPrincipals: ['admin'],
     adminGroups: [],
     trustProxy: [],
