@@ -1,4 +1,5 @@
 /** What a metadata API says when it registers the plugin. Forgetting a check does not compile and does not start; skipping one is an explicit `null`. */
+import { isLoopback } from '../loopback.ts'
 import { issuerFormsOf } from '../verify/cognito-tokens.ts'
 
 interface CognitoClient {
@@ -151,7 +152,6 @@ function assertSeconds (option: string, seconds: unknown, least: number, most: n
 
 function assertAddress (option: string, address: unknown, allowHttp: boolean): void {
   const url = typeof address === 'string' ? URL.parse(address) : null
-  const loopback = url !== null && /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)
-  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && (loopback || allowHttp))) return
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && (isLoopback(url.href) || allowHttp))) return
   throw new TypeError(`mintmark: ${option} takes an https address (http on loopback${option.startsWith('cognito') ? '' : ', or with allowHttp'})`)
 }

@@ -65,6 +65,7 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
         replace(readJwks(page, jwksUri))
         etag = page.etag
       }
+      if (failure !== undefined) quietUntil = -Infinity // it was about an outage, which is over
       failure = undefined
       fetchedAt = seconds()
     } catch (error) {
@@ -88,6 +89,7 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
 
   return {
     async find (kid) {
+      if (!keys?.has(kid) && fetching) await fetching // which may have begun before the key was published
       if (!keys?.has(kid) || mustAsk()) await ask()
       else if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
       const key = keys?.get(kid)

@@ -51,6 +51,27 @@ await t.test('what is fetched ahead of need starts no cooldown, and knows none',
   t.equal(world.asked.length, before + 1)
 })
 
+await t.test('a key that was published while a fetch was under way is found all the same', async t => {
+  const { keys, world } = start()
+  await keys.refresh()
+  const underWay = keys.refresh()
+  world.published = KEYS
+  const asked = world.asked.length
+  t.ok((await Promise.all([keys.find(SECOND), keys.find(SECOND), keys.find('made-up')]))[0])
+  await underWay
+  t.equal(world.asked.length, asked + 1, 'by one fetch more, for all of them')
+})
+
+await t.test('when an outage ends, its quiet ends, too', async t => {
+  const { keys, world } = start()
+  world.isAway = true
+  await t.rejects(keys.find(FIRST), { code: 'keys_unavailable' })
+  world.isAway = false
+  await keys.refresh()
+  world.published = KEYS
+  t.ok(await keys.find(SECOND))
+})
+
 await t.test('304: they are still the same', async t => {
   const { keys, world } = start()
   await keys.refresh()

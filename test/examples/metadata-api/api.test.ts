@@ -75,11 +75,13 @@ await t.test('who may do what by the API', async t => {
     t.match(await call('DELETE', '/tables/orders', barbara), { status: 404 })
   })
 
-  await t.test('a bot that is switched off gets no token', async t => {
+  await t.test('a bot that is switched off is refused with the token in its hand, and gets no other', async t => {
     await stage.run({ name: 'mintmark bot disable', args: ['src/cli.ts', 'bot', 'disable', 'ingestion-bot'], env: town.service.env, cwd: process.cwd() })
-    // A running server obeys within two seconds.
-    const deadline = Date.now() + 10_000
-    while (Date.now() < deadline && await fetchToken(town.service, town.bot).then(() => true, () => false)) await new Promise(resolve => setTimeout(resolve, 100))
+    // The plugin hears of it by the revocation feed, within 15 seconds.
+    const deadline = Date.now() + 30_000
+    while (Date.now() < deadline && (await call('GET', '/tables', writer)).status === 200) await new Promise(resolve => setTimeout(resolve, 100))
+    t.strictSame(faultsOfRefusal(await call('GET', '/tables', writer), 'bot_disabled'), [])
+    t.equal((await call('GET', '/tables', reader)).status, 200, 'others are not')
     await t.rejects(fetchToken(town.service, town.bot), /invalid_client/)
   })
 })
