@@ -149,10 +149,7 @@ function * faultsBetween (settings: Settings): Generator<string> {
   if (settings.MINTMARK_ALLOW_DEMO_KEYS && !(isLoopback(settings.MINTMARK_HOST) && isLoopback(publicUrlOf(settings)))) {
     yield 'MINTMARK_ALLOW_DEMO_KEYS takes true only while MINTMARK_HOST and MINTMARK_PUBLIC_URL are loopback: whoever has the demo keys is any bot'
   }
-  // A setting with a fault of its own has no value here.
-  for (const { issuer } of (settings.MINTMARK_TRUSTED_ISSUERS as Settings['MINTMARK_TRUSTED_ISSUERS'] | undefined) ?? []) {
-    if (issuer === issuerOf(settings) || settings.AUTHENTICATION_AUTHORITY?.includes(issuer)) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not ours nor a user pool's (${issuer})`
-  }
+  yield * faultsOfTrustedIssuers(settings)
   for (const name of ['MINTMARK_PUBLIC_URL', 'MINTMARK_ISSUER'] as const) {
     const address = settings[name]
     if (address?.startsWith('http:') && !isLoopback(address) && !settings.MINTMARK_ALLOW_HTTP) {
@@ -160,6 +157,21 @@ function * faultsBetween (settings: Settings): Generator<string> {
     }
   }
 }
+
+/** People sign in at user pools, and legacy tokens last for ever: neither may become a bot's token. */
+function * faultsOfTrustedIssuers (settings: Settings): Generator<string> {
+  // A setting with a fault of its own has no value here.
+  const issuers = ((settings.MINTMARK_TRUSTED_ISSUERS as Settings['MINTMARK_TRUSTED_ISSUERS'] | undefined) ?? []).map(({ issuer }) => issuer)
+  for (const issuer of issuers) {
+    const address = issuer.replace(/\/+$/, '')
+    const ofPool = USER_POOL.test(address) || settings.AUTHENTICATION_AUTHORITY?.some(authority => regional(authority) === regional(address))
+    if (address === issuerOf(settings) || ofPool) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not ours nor a user pool's (${issuer})`
+    if (settings.RSA_PUBLIC_KEY_FILE_PATH !== undefined && issuer === settings.JWT_ISSUER) yield `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not that of a legacy key (JWT_ISSUER, ${issuer})`
+  }
+  for (const issuer of new Set(issuers.filter((issuer, place) => issuers.indexOf(issuer) < place))) yield `MINTMARK_TRUSTED_ISSUERS takes each issuer once, not ${issuer} twice`
+}
+
+const USER_POOL = /^https:\/\/(?:issuer-)?cognito-idp\.[^/]+\//
 
 function readCognito (settings: Settings, faults: string[]): Config['cognito'] {
   if (settings.AUTHENTICATION_PROVIDER === undefined) return null

@@ -81,6 +81,11 @@ function mappedBots ({ botCache, revocations, config }: IssuerParts): MappedBots
   }
 }
 
+/** Trusted workload issuers whose tokens have other rules here: since we minted under them once, or imported a key of theirs. */
+export function trustedButOurs ({ trustedIssuers }: Config, ring: KeyRing, legacyRing: LegacyRing): string[] {
+  return trustedIssuers.map(({ issuer }) => issuer).filter(issuer => ring.knowsIssuer(issuer) || legacyRing.knowsIssuer(issuer))
+}
+
 /** Issuers whose tokens have their own rules here. */
 export function isReservedIssuer ({ issuer, cognito, trustedIssuers }: Config, ring: KeyRing): (candidate: string) => boolean {
   const pools = (cognito?.pools ?? []).flatMap(({ authority }) => issuerFormsOf(authority))

@@ -2,6 +2,7 @@
 import { createAssertionLog, type AssertionLog } from './bots/assertion-log.ts'
 import type { BotReader, BotWriter, SecretRegistry } from './bots/bot-registry.ts'
 import { createBotCache, type BotCache } from './bots/bot-cache.ts'
+import { createTrustBook, type TrustBook } from './bots/trust-book.ts'
 import { createSecretUsage, type SecretUsage } from './bots/secret-usage.ts'
 import { SettingsError, type Config } from './config.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -14,7 +15,7 @@ import { masterKeysFromFile } from './keys/master-key.ts'
 import type { RotationPolicy } from './keys/rotation-plan.ts'
 import { createRotator, type Rotator } from './keys/rotator.ts'
 import { pendingKeysAt, KEY_STATES, stateAt, type Clock } from './keys/signing-key.ts'
-import { isReservedIssuer, issuersOf } from './issuers.ts'
+import { isReservedIssuer, issuersOf, trustedButOurs } from './issuers.ts'
 import { SETTINGS } from './settings.ts'
 import { createAssertionStore } from './store/assertion-table.ts'
 import { createAuditTrail } from './store/audit-table.ts'
@@ -26,6 +27,7 @@ import { createCountStore } from './store/count-table.ts'
 import { createKeyStore } from './store/key-table.ts'
 import { createLegacyKeyStore } from './store/legacy-key-table.ts'
 import { createRevocationStore, createTokenRegistry } from './store/revocation-table.ts'
+import { createTrustingBots } from './store/trust-table.ts'
 import { SYSTEM, type AuditTrail, type By } from './telemetry/audit.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Gauges, type Metrics } from './telemetry/metrics.ts'
@@ -37,6 +39,7 @@ import type { TokenRegistry } from './tokens/token-registry.ts'
 import { countVerifications } from './verify/counted.ts'
 import type { TokenUnderTest } from './verify/trusted-issuer.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
+import { createWorkloadJudge, type JudgeWorkload, type WorkloadParts } from './workloads/workload-tokens.ts'
 
 /** Rotations are rare: a moment's wait lets calls that came together, to whichever replica, rotate once. */
 const OVERLAP_MS = 250
@@ -60,6 +63,8 @@ export interface Parts {
   secrets: SecretRegistry
   secretUsage: SecretUsage
   assertions: AssertionLog
+  trustBook: TrustBook
+  judgeWorkload: JudgeWorkload
   tokens: TokenRegistry
   mint: Mint
   verifier: Verifier
@@ -89,6 +94,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   const bots = { ...createBotReader(database), ...createBotWriter(database) }
   const secrets = createSecretRegistry(database)
   const botCache = createBotCache(bots, secrets, isUnavailable)
+  const trustBook = createTrustBook(createTrustingBots(database))
   const policy: RotationPolicy = config
 
   const ring = createKeyRing(store, clock)
@@ -100,7 +106,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
   const changes = watchChanges({
     ...database,
-    refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, async () => { botCache.expire() }],
+    refresh: [ring.refresh, legacyRing.refresh, revocations.refresh, trustBook.refresh, async () => { botCache.expire() }],
     clock: machineClock,
     onOffset: createOffsetNotice(log, config.clockToleranceSeconds)
   })
@@ -128,6 +134,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
   try {
     await changes.catchUp()
     vault.assertOpens(ring.all())
+    assertForeign(trustedButOurs(config, ring, legacyRing))
     await rotator.settle()
   } catch (error) {
     await database.close()
@@ -152,6 +159,8 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     secrets,
     secretUsage: createSecretUsage(secrets, clock),
     assertions: createAssertionLog(createAssertionStore(database), clock),
+    trustBook,
+    judgeWorkload: createWorkloadJudge(config.trustedIssuers, { clock, clockToleranceSeconds: config.clockToleranceSeconds, onRead: reportKeys(metrics, log) }),
     tokens: createTokenRegistry(database, clock),
     mint: createMint({ ring, rotator, vault, revocations, policy: config, clock, onMinted: tokenCounts.issued }),
     verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, onVerified: countUse(tokenCounts) }), metrics.verified),
@@ -162,6 +171,17 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     revocationCounts: revocations.counts,
     revocationFeed: createRevocationFeed({ ring, legacyRing, revocations, changes, vault, policy: config, clock, onFailure: error => { log.error({ err: error }, 'the revocation feed could not be signed: the one from before is served on') } }),
     close: database.close
+  }
+}
+
+function assertForeign (issuers: readonly string[]): void {
+  if (issuers.length > 0) throw new SettingsError(issuers.map(issuer => `MINTMARK_TRUSTED_ISSUERS takes workload issuers, not one that we minted under or have a legacy key of (${issuer})`))
+}
+
+function reportKeys (metrics: Metrics, log: Log): NonNullable<WorkloadParts['onRead']> {
+  return ({ issuer, jwksFile }, error) => {
+    if (jwksFile === null) metrics.jwksFetched(issuer, error === undefined ? 'ok' : 'failed')
+    if (error !== undefined) log.warn({ issuer, jwksFile, err: error }, 'the keys of a workload issuer could not be read')
   }
 }
 

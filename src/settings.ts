@@ -162,7 +162,8 @@ function parseTrustedIssuer (value: string): TrustedIssuerSetting | undefined {
   const [, issuer, jwksFile] = /^([^=]+)=(.+)$/.exec(value) ?? []
   if (issuer !== undefined && jwksFile !== undefined) return { issuer, jwksFile }
   const url = parseUrl(value)
-  return url?.startsWith('https:') || (url !== undefined && isLoopback(url)) ? { issuer: url, jwksFile: null } : undefined
+  // As it is written: an issuer may end in a slash, and then its tokens say so.
+  return url?.startsWith('https:') || (url !== undefined && isLoopback(url)) ? { issuer: value, jwksFile: null } : undefined
 }
 
 function parseMasterKey (value: string): Buffer | undefined {

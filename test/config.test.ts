@@ -292,6 +292,20 @@ await t.test('quotes end where they end', t => {
   t.end()
 })
 
+await t.test('trusted issuers are taken as they are written, and are workloads\'', t => {
+  t.same(readConfig({ MINTMARK_TRUSTED_ISSUERS: '[https://one.example/, "https://two.example=keys/two=2.json", kubernetes/serviceaccount=k8s.json, http://localhost:1]' }).trustedIssuers, [
+    { issuer: 'https://one.example/', jwksFile: null },
+    { issuer: 'https://two.example', jwksFile: 'keys/two=2.json' },
+    { issuer: 'kubernetes/serviceaccount', jwksFile: 'k8s.json' },
+    { issuer: 'http://localhost:1', jwksFile: null }
+  ])
+  t.throws(() => readConfig({ MINTMARK_TRUSTED_ISSUERS: 'open-metadata.org=keys.json', RSA_PUBLIC_KEY_FILE_PATH: import.meta.filename, JWT_KEY_ID: 'x' }), { message: /^MINTMARK_TRUSTED_ISSUERS takes.*legacy/ })
+  for (const wrong of ['http://elsewhere.example', 'https://user:secret@one.example', 'https://one.example?x', 'one.example']) {
+    t.throws(() => readConfig({ MINTMARK_TRUSTED_ISSUERS: wrong }), { message: /^MINTMARK_TRUSTED_ISSUERS takes/ }, wrong)
+  }
+  t.end()
+})
+
 await t.test('a fault in any setting is told by its name, and hides no other', async t => {
   const bad: Record<string, string> = {
     AUTHENTICATION_PROVIDER: 'okta',

@@ -1,8 +1,7 @@
 /** Client assertions (`private_key_jwt`, RFC 7523): a JWT that a bot signs anew each time it asks for a token. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import type { JWK } from 'jose'
 import type { ClientKey } from './bot.ts'
-import { openSigned, peekUnverified, type Claims } from './signed-jwt.ts'
+import { faultOfTimes, openSigned, peekUnverified, type Claims } from './signed-jwt.ts'
 
 /** As the metadata document announces them. `Ed25519` is what RFC 9864 calls `EdDSA` with such a key. */
 export const ASSERTION_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
@@ -46,30 +45,23 @@ export async function judgeAssertion (assertion: string, bot: string, keys: read
   }
 }
 
-function judgeClaims ({ iss, sub, aud, exp, iat, nbf, jti }: Claims, bot: string, now: Date, { audiences, clockToleranceSeconds: tolerance }: AssertionPolicy): Judged {
-  const seconds = now.getTime() / 1000
+function judgeClaims (claims: Claims, bot: string, now: Date, { audiences, clockToleranceSeconds: tolerance }: AssertionPolicy): Judged {
+  const { iss, sub, aud, jti } = claims
   const wrong = (why: string): Judged => ({ is: 'wrong', why })
   if (sub !== bot || iss !== bot) return wrong('iss and sub take the client id, both')
   const meantFor: unknown[] = Array.isArray(aud) ? aud : [aud]
   // Whoever else it is meant for could use it here, too.
   if (meantFor.length === 0 || !meantFor.every(one => audiences.some(audience => audience === one))) return wrong(`aud takes ${audiences.join(' or ')}, and nobody else`)
-  if (!isTime(exp)) return wrong('exp is missing: when it ends, in seconds since 1970')
-  if (exp + tolerance <= seconds) return wrong('it has expired (exp): make a new one for each request, and compare the clocks')
-  if (exp > seconds + LONGEST_SECONDS + tolerance) return wrong(`exp takes at most ${LONGEST_SECONDS} seconds from now`)
-  for (const [name, time] of [['iat', iat], ['nbf', nbf]] as const) {
-    if (time !== undefined && !isTime(time)) return wrong(`${name} takes seconds since 1970`)
-    if (isTime(time) && time - tolerance > seconds) return wrong(`it is not valid yet (${name}): compare the clocks`)
-  }
+  const fault = faultOfTimes(claims, now, tolerance)
+  if (fault !== null) return wrong(fault)
+  const end = Number(claims.exp) + tolerance
+  if (end > now.getTime() / 1000 + LONGEST_SECONDS + 2 * tolerance) return wrong(`exp takes at most ${LONGEST_SECONDS} seconds from now`)
   if (typeof jti !== 'string' || jti === '' || jti.length > LONGEST_ID) return wrong(`jti is missing: another text for each assertion, 1 to ${LONGEST_ID} characters`)
-  return { is: 'good', jti, until: Math.ceil(exp + tolerance) }
-}
-
-function isTime (value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value)
+  return { is: 'good', jti, until: Math.ceil(end) }
 }
 
 /** A key of the kind that signed, which fits whatever `kid` the header names; nobody has its private half. */
-function nobodysKeys (assertion: string): JWK[] {
+function nobodysKeys (assertion: string): ClientKey[] {
   const alg = peekUnverified(assertion, ACCEPTED)?.alg ?? ''
   return [alg === 'ES256' ? OF_NOBODY.ec : /^[RP]S/.test(alg) ? OF_NOBODY.rsa : OF_NOBODY.okp]
 }
@@ -77,6 +69,6 @@ function nobodysKeys (assertion: string): JWK[] {
 const OF_NOBODY = {
   // To a verifier any odd number of this size is a modulus: finding two primes would take its time at each start.
   rsa: { kty: 'RSA', e: 'AQAB', n: Buffer.from([0xc1, ...randomBytes(254), 0x01]).toString('base64url') },
-  ec: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }) as JWK,
-  okp: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) as JWK
+  ec: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }) as ClientKey,
+  okp: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) as ClientKey
 }

@@ -33,8 +33,8 @@ export interface TrustRule {
   /** Exact, or with one `*` at its end. */
   readonly subject: string
   /** Claims that must have these values. */
-  readonly claims?: Readonly<Record<string, string>>
-  /** The claims that name the pipeline and the run. */
+  readonly claims?: Readonly<Record<string, string | number | boolean>>
+  /** The claims that name the pipeline and the run: by name, or by JSON Pointer. */
   readonly pipelineClaim?: string
   readonly runClaim?: string
 }

@@ -12,6 +12,7 @@ export function faultOfClientKey (jwk: Record<string, unknown>): string | null {
   const algorithms = typeof jwk.kty === 'string' ? ALGORITHMS[jwk.kty] : undefined
   if (!algorithms) return 'takes keys of kty RSA, EC (P-256) or OKP (Ed25519)'
   if (jwk.use !== undefined && jwk.use !== 'sig') return 'is not for signatures (use)'
+  if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) return 'is not for verifying (key_ops)'
   if (jwk.alg !== undefined && !algorithms.some(algorithm => algorithm === jwk.alg)) return `takes alg ${algorithms.join(' or ')}`
   if (jwk.kid !== undefined && (typeof jwk.kid !== 'string' || jwk.kid === '')) return 'has a kid that is not a string'
   return faultOfMaterial(jwk)

@@ -4,17 +4,17 @@
  * `jose` parses, chooses among the keys and verifies; a key or an address in a header is never followed.
  */
 import { compactVerify, createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, type CryptoKey, type JSONWebKeySet, type JWK } from 'jose'
+import type { ClientKey } from './bot.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 
 export type Opened =
-  /** What it says for itself; `kid` is the key's, if the header names one. */
   | { is: 'authentic', claims: Claims }
+  /** So it is, but its header names no key where several fit. */
+  | { is: 'authentic, of an unnamed key', claims: Claims }
   /** No key of the set fits the header. */
   | { is: 'of an unknown key' }
   | { is: 'forged' }
-  /** The signature is good, but the header names no key where several fit. */
-  | { is: 'authentic, of an unnamed key' }
 
 /** Verifiers of our own take no larger token; nobody needs a larger one here either. */
 const LARGEST_BYTES = 8 * 1024
@@ -35,28 +35,49 @@ export function peekUnverified (jwt: string, algorithms: readonly string[]): { a
 }
 
 /** @param jwt one that {@link peekUnverified} did not turn down */
-export async function openSigned (jwt: string, keys: readonly JWK[], algorithms: readonly string[]): Promise<Opened> {
+export async function openSigned (jwt: string, keys: readonly ClientKey[], algorithms: readonly string[]): Promise<Opened> {
   try {
     const { payload } = await compactVerify(jwt, createLocalJWKSet(asSet(keys)), { algorithms: [...algorithms] })
-    return { is: 'authentic', claims: JSON.parse(new TextDecoder().decode(payload)) as Claims }
+    return { is: 'authentic', claims: claimsIn(payload) }
   } catch (error) {
-    if (error instanceof errors.JWKSMultipleMatchingKeys) return await isOfAny(jwt, error, algorithms) ? { is: 'authentic, of an unnamed key' } : { is: 'forged' }
+    if (error instanceof errors.JWKSMultipleMatchingKeys) return await openByAny(jwt, error, algorithms)
     return { is: error instanceof errors.JWKSNoMatchingKey ? 'of an unknown key' : 'forged' }
   }
 }
 
-/** A client that names no key where several fit is told so only if one of them did sign: else strangers would learn of keys. */
-async function isOfAny (jwt: string, candidates: AsyncIterable<CryptoKey>, algorithms: readonly string[]): Promise<boolean> {
-  for await (const key of candidates) {
-    if (await compactVerify(jwt, key, { algorithms: [...algorithms] }).then(() => true, () => false)) return true
+/** @returns what is wrong with the times in a JWT at `now`, `null` if nothing is. `exp` is required. */
+export function faultOfTimes ({ exp, iat, nbf }: Claims, now: Date, toleranceSeconds: number): string | null {
+  const seconds = now.getTime() / 1000
+  if (!isTime(exp)) return 'exp is missing: when it ends, in seconds since 1970'
+  if (exp + toleranceSeconds <= seconds) return 'it has expired (exp): make a new one, and compare the clocks'
+  for (const [name, time] of [['iat', iat], ['nbf', nbf]] as const) {
+    if (time !== undefined && !isTime(time)) return `${name} takes seconds since 1970`
+    if (isTime(time) && time - toleranceSeconds > seconds) return `it is not valid yet (${name}): compare the clocks`
   }
-  return false
+  return null
+}
+
+function isTime (value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}
+
+/** Whoever names no key where several fit learns of that only if one of them did sign: strangers must not. */
+async function openByAny (jwt: string, candidates: AsyncIterable<CryptoKey>, algorithms: readonly string[]): Promise<Opened> {
+  for await (const key of candidates) {
+    const opened = await compactVerify(jwt, key, { algorithms: [...algorithms] }).catch(() => null)
+    if (opened) return { is: 'authentic, of an unnamed key', claims: claimsIn(opened.payload) }
+  }
+  return { is: 'forged' }
+}
+
+function claimsIn (payload: Uint8Array): Claims {
+  return JSON.parse(new TextDecoder().decode(payload)) as Claims
 }
 
 /** `EdDSA` and `Ed25519` name one algorithm (RFC 9864); a SPIFFE bundle says of its keys for JWTs that they are for those. */
-function asSet (keys: readonly JWK[]): JSONWebKeySet {
+function asSet (keys: readonly ClientKey[]): JSONWebKeySet {
   return {
-    keys: keys.map(({ alg, use, ...key }) => ({
+    keys: (keys as readonly JWK[]).map(({ alg, use, ...key }) => ({
       ...key,
       ...(alg !== undefined && key.kty !== 'OKP' && { alg }),
       ...(use !== undefined && { use: use === 'jwt-svid' ? 'sig' : use })

@@ -9,6 +9,7 @@ import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
 import { databaseExists } from '../store/database.ts'
 import { createLog } from '../telemetry/log.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
+import { workloadKeys, type WorkloadIssuer } from '../workloads/workload-tokens.ts'
 import { print, subcommand, table, type OutputOptions } from './output.ts'
 
 export interface Finding {
@@ -40,7 +41,7 @@ async function examine (): Promise<Finding[]> {
     return error.faults.map(fault => failed('settings', fault, 'correct it in the environment or in .env'))
   }
   const findings = [ok('settings', 'all can be read'), ...config.warnings.map(warning => warn('settings', warning, 'see .env.example')), ...aboutSettings(config), ...aboutMasterKey(config)]
-  return [...findings, ...await aboutDatabase(config), ...await Promise.all((config.cognito?.pools ?? []).map(aboutPool))]
+  return [...findings, ...await aboutDatabase(config), ...await Promise.all([...(config.cognito?.pools ?? []).map(aboutPool), ...config.trustedIssuers.map(aboutWorkloadIssuer)])]
 }
 
 function * aboutSettings ({ maxTokenTtlSeconds, publicUrl, cognito, adminGroups, adminPrincipals }: Config): Generator<Finding> {
@@ -107,6 +108,17 @@ async function aboutPool ({ authority, jwksUri }: { authority: string, jwksUri: 
     return ok('user pool', `${authority} can be reached`)
   } catch (error) {
     return failed('user pool', `${jwksUri} cannot be reached: ${reasonOf(error)}`, 'try it with curl from this machine: DNS, proxy, firewall, certificate')
+  }
+}
+
+async function aboutWorkloadIssuer (trusted: WorkloadIssuer): Promise<Finding> {
+  const { issuer, jwksFile } = trusted
+  try {
+    const keys = await workloadKeys(trusted, { clock: () => new Date() }).read()
+    if (keys.length === 0) return failed('workload issuer', `${issuer} has no public key`, `look at ${jwksFile ?? 'its jwks_uri'}`)
+    return ok('workload issuer', `${issuer}: ${keys.length} public ${keys.length === 1 ? 'key' : 'keys'}${jwksFile === null ? '' : `, in ${jwksFile}`}`)
+  } catch (error) {
+    return failed('workload issuer', reasonOf((error as Error).cause), jwksFile === null ? 'try its address with curl from this machine; if it cannot be reached, put its keys into a file: MINTMARK_TRUSTED_ISSUERS=issuer=FILE' : 'see MINTMARK_TRUSTED_ISSUERS')
   }
 }
 

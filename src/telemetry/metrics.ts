@@ -15,7 +15,7 @@ export interface Metrics {
   /** @param code of the closed list of failures, or `ok` */
   verified: (kind: VerifiedKind, code: string) => void
   revoked: (what: 'key' | 'bot' | 'run' | 'token') => void
-  /** @param pool as the settings name it */
+  /** @param pool user pool or workload issuer, as the settings name it */
   jwksFetched: (pool: string, outcome: 'ok' | 'failed') => void
   /** @param route as it was registered, not as it was asked for */
   answered: (route: string, method: string, status: number, seconds: number) => void
@@ -47,7 +47,7 @@ export function createMetrics (): Metrics {
   const refused = new Counter({ registers, name: 'mintmark_token_requests_refused_total', help: 'Token requests refused, by OAuth error', labelNames: ['error'] })
   const verifications = new Counter({ registers, name: 'mintmark_verifications_total', help: 'Tokens judged, by whom they speak for and outcome', labelNames: ['kind', 'code'] })
   const revoked = new Counter({ registers, name: 'mintmark_revocations_total', help: 'Keys, tokens, runs and bots\' tokens taken back by this process', labelNames: ['what'] })
-  const fetches = new Counter({ registers, name: 'mintmark_jwks_fetches_total', help: 'Fetches of user pools\' keys', labelNames: ['pool', 'outcome'] })
+  const fetches = new Counter({ registers, name: 'mintmark_jwks_fetches_total', help: 'Fetches of user pools\' and workload issuers\' keys', labelNames: ['pool', 'outcome'] })
   const requests = new Histogram({ registers, name: 'mintmark_http_request_duration_seconds', help: 'From request to answer', labelNames: ['route', 'method', 'status'], buckets: LATENCY_BUCKETS })
   const database = new Histogram({ registers, name: 'mintmark_database_duration_seconds', help: 'Reads, and writes with their wait for the lock', labelNames: ['work'], buckets: LATENCY_BUCKETS })
   const failures = new Counter({ registers, name: 'mintmark_database_failures_total', help: 'Reads and writes that the database refused or did not answer', labelNames: ['work'] })

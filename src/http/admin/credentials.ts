@@ -27,10 +27,12 @@ const Word = Type.String({ minLength: 1, maxLength: 1024 })
 const TrustRules = Type.Array(Type.Object({
   issuer: Word,
   audience: Word,
-  subject: Type.String({ minLength: 1, maxLength: 1024, description: 'Exact, or with one * at its end after a prefix with a : or /' }),
-  claims: Type.Optional(Type.Record(Type.String(), Type.String())),
-  pipelineClaim: Type.Optional(Word),
-  runClaim: Type.Optional(Word)
+  subject: Type.String({ minLength: 1, maxLength: 1024, description: 'Exact, or with one * at its end after a prefix with a : or /: at least one character then follows the prefix' }),
+  claims: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 1024 }), Type.Boolean(), Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER })]), {
+    description: 'Claims that must have these values, or lists that hold them. By name; one inside another by JSON Pointer: /kubernetes.io/namespace'
+  })),
+  pipelineClaim: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'The claim that names the pipeline, by name or by JSON Pointer' })),
+  runClaim: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'The claim that names the run' }))
 }, { additionalProperties: false }), { maxItems: 50 })
 
 export const adminCredentialRoutes: FastifyPluginAsyncTypebox<AdminCredentialParts> = async (app, { bots, policy, clock, isTrustedIssuer, afterChange }) => {

@@ -26,6 +26,11 @@ export function credentialsOf (request: FastifyRequest, parameters: Parameters):
   return { by: 'secret', clientId, secret }
 }
 
+/** True if a request shows credentials of a client, in whatever way. */
+export function showsCredentials (request: FastifyRequest, parameters: Parameters): boolean {
+  return waysIn(request, parameters) > 0
+}
+
 /** Throws `invalid_request`. */
 function assertOneWay (request: FastifyRequest, parameters: Parameters): void {
   if (isSentTwice(request.raw.rawHeaders) || waysIn(request, parameters) > 1) {

@@ -2,6 +2,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Mint } from '../../tokens/mint.ts'
+import { createTokenExchange, type ExchangeParts } from './token-exchange.ts'
 import type { IsUnavailable } from '../problems.ts'
 import { createClientAuthentication, type AuthenticationParts } from './client-authentication.ts'
 import { createFailedLogins } from './failed-logins.ts'
@@ -10,7 +11,7 @@ import { OAUTH_ERRORS, OAuthErrorSchema, sendOAuthError, toOAuthError } from './
 import { addRevokeRoute, type RevokeParts } from './revoke.ts'
 import { addTokenRoute } from './token.ts'
 
-export interface OAuthParts extends Omit<AuthenticationParts, 'failedLogins' | 'assertionPolicy'>, Omit<RevokeParts, 'authenticateClient'> {
+export interface OAuthParts extends ExchangeParts, Omit<AuthenticationParts, 'failedLogins' | 'assertionPolicy'>, Omit<RevokeParts, 'authenticateClient'> {
   mint: Mint
   publicUrl: string
   clockToleranceSeconds: number
@@ -34,7 +35,7 @@ export const oauthRoutes: FastifyPluginAsync<OAuthParts> = async (app, parts) =>
 
   const failedLogins = await createFailedLogins(app, parts.failedLoginsPerMinute)
   const authenticateClient = createClientAuthentication({ ...parts, failedLogins, assertionPolicy: { audiences: [parts.issuer, `${parts.publicUrl}/oauth/token`], clockToleranceSeconds: parts.clockToleranceSeconds } })
-  addTokenRoute(app, { ...parts, authenticateClient })
+  addTokenRoute(app, { ...parts, authenticateClient, exchange: createTokenExchange(parts) })
   addIntrospectRoute(app, { ...parts, authenticateClient })
   addRevokeRoute(app, { ...parts, authenticateClient })
 }

@@ -112,6 +112,7 @@ await t.test('PUT …/jwks and …/trust are validated, and stored', async t => 
   t.match(await faultOf('jwks', { keys: [jwk('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })] }), { message: /under 2048 bit/ })
   t.match(await faultOf('jwks', { keys: [jwk('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })] }), { message: /P-256/ })
   t.match(await faultOf('jwks', { keys: [{ ...rsa, use: 'enc' }] }), { message: /not for signatures/ })
+  t.match(await faultOf('jwks', { keys: [{ ...rsa, key_ops: ['sign'] }] }), { message: /key_ops/ })
   t.match(await faultOf('jwks', { keys: [{ ...rsa, alg: 'RS512' }] }), { message: /RS256/ })
   t.match(await faultOf('jwks', { keys: [{ kty: 'oct', k: 'AA' }] }), { message: /private key/ })
   t.match(await faultOf('jwks', { keys: [{ ...rsa, kid: '1' }, { ...rsa, kid: '1' }] }), { field: 'keys', message: /twice/ })
@@ -126,6 +127,8 @@ await t.test('PUT …/jwks and …/trust are validated, and stored', async t => 
   for (const subject of ['*', 'repo*', 'repo:*/x', '*:x', 'a:*b*']) t.match(await faultOf('trust', [{ ...rule, subject }]), { field: '0.subject' }, subject)
   t.match(await faultOf('trust', [{ ...rule, issuer: 'https://elsewhere.example' }]), { field: '0.issuer', message: /MINTMARK_TRUSTED_ISSUERS/ })
   t.match(await faultOf('trust', [{ ...rule, extra: 1 }]), { message: /not a field/ })
+  t.equal(await faultOf('trust', [{ ...rule, claims: { attempt: 1, protected: true, '/a/b': 'c' } }]), 'taken')
+  for (const value of [{}, [], null, 1.5, 2 ** 60]) t.match(await faultOf('trust', [{ ...rule, claims: { x: value } }]), { field: '0.claims.x' }, JSON.stringify(value))
 })
 
 await t.test('PATCH …/secrets/{id} lets a secret expire sooner, never later', async t => {
