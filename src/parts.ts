@@ -3,6 +3,7 @@ import { createAssertionLog, type AssertionLog } from './bots/assertion-log.ts'
 import type { BotReader, BotWriter, SecretRegistry } from './bots/bot-registry.ts'
 import { createBotCache, type BotCache } from './bots/bot-cache.ts'
 import { createTrustBook, type TrustBook } from './bots/trust-book.ts'
+import { createExpiringSecrets, type ExpiringSecrets } from './bots/expiring-secrets.ts'
 import { createSecretUsage, type SecretUsage } from './bots/secret-usage.ts'
 import { SettingsError, type Config } from './config.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -62,6 +63,7 @@ export interface Parts {
   botCache: BotCache
   secrets: SecretRegistry
   secretUsage: SecretUsage
+  expiringSecrets: ExpiringSecrets
   assertions: AssertionLog
   trustBook: TrustBook
   judgeWorkload: JudgeWorkload
@@ -158,6 +160,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     botCache,
     secrets,
     secretUsage: createSecretUsage(secrets, clock),
+    expiringSecrets: createExpiringSecrets(clock, metrics.expiringSecretUsed),
     assertions: createAssertionLog(createAssertionStore(database), clock),
     trustBook,
     judgeWorkload: createWorkloadJudge(config.trustedIssuers, { clock, clockToleranceSeconds: config.clockToleranceSeconds, onRead: reportKeys(metrics, log) }),

@@ -45,8 +45,13 @@ export interface Cutoff {
 export interface SecretRegistry {
   /** The secrets of one bot, the newest first. */
   list: (bot: string) => Promise<readonly StoredSecret[]>
-  /** @returns false, and changes nothing, if there is no such bot */
-  add: (secret: StoredSecret, check: CheckBot, event: AuditDraft) => Promise<boolean>
+  /** Of all bots, those that expire after `from`, and at `until` at the latest: the first to expire first. */
+  listExpiring: (from: Date, until: Date) => Promise<readonly StoredSecret[]>
+  /**
+   * @param othersExpireAt when all other secrets of the bot expire at the latest; one that does so sooner stays as it is
+   * @returns false, and changes nothing, if there is no such bot
+   */
+  add: (secret: StoredSecret, check: CheckBot, event: AuditDraft, othersExpireAt?: Date) => Promise<boolean>
   /** Lets a secret expire at another date; `change` may throw to refuse. @returns it as it is afterwards, `null` if there is none */
   update: (bot: string, id: string, change: (secret: StoredSecret) => StoredSecret, check: CheckBot, event: AuditDraft) => Promise<StoredSecret | null>
   /** @returns false if there was none */

@@ -5,7 +5,7 @@ import { draftBot } from '../bots/bot-draft.ts'
 import { newSecret } from '../bots/secret.ts'
 import { formatDuration } from '../duration.ts'
 import { showBot, showSecret } from '../http/admin/bot-shapes.ts'
-import { cutoffAt } from '../keys/signing-key.ts'
+import { addSeconds, cutoffAt } from '../keys/signing-key.ts'
 import type { Parts } from '../parts.ts'
 import type { AuditDraft } from '../telemetry/audit.ts'
 import { fitsIntoToken } from '../tokens/mint.ts'
@@ -75,19 +75,21 @@ function addSecretCommands (program: Command): void {
   subcommand(secret, 'create', 'make a secret beside those that there are, and show it once')
     .argument('<name>', 'name of the bot', botName)
     .option('--expires-in <duration>', 'it never expires by default', duration)
+    .option('--expires-others <duration>', 'let all other secrets of the bot expire then, unless they do so sooner', duration)
     .option('--description <text>', 'what it is for')
-    .action(async (name: string, options: OutputOptions & { expiresIn?: number, description?: string }) => {
-      const { secret: shown, stored } = await withParts(async ({ secrets, clock }) => {
+    .action(async (name: string, options: OutputOptions & { expiresIn?: number, expiresOthers?: number, description?: string }) => {
+      const { secret: shown, stored, othersExpireAt } = await withParts(async ({ secrets, clock }) => {
         const made = newSecret(name, {
           now: clock(),
           ...(options.expiresIn !== undefined && { expiresInSeconds: options.expiresIn }),
           ...(options.description !== undefined && { description: options.description })
         })
-        if (!await secrets.add(made.stored, anyone, secretCreated(name, made.stored))) throw noSuchBot(name)
-        return made
+        const othersExpireAt = options.expiresOthers === undefined ? undefined : addSeconds(clock(), options.expiresOthers)
+        if (!await secrets.add(made.stored, anyone, secretCreated(name, made.stored, othersExpireAt), othersExpireAt)) throw noSuchBot(name)
+        return { ...made, othersExpireAt }
       })
       const { lastUsedAt: _, ...rest } = showSecret(stored)
-      print(options, { ...rest, secret: shown }, `${shown}\n\nid ${stored.id}, ${rest.expiresAt ? `expires at ${rest.expiresAt}` : 'never expires'}. It is not shown again.`)
+      print(options, { ...rest, secret: shown }, `${shown}\n\nid ${stored.id}, ${rest.expiresAt ? `expires at ${rest.expiresAt}` : 'never expires'}. It is not shown again.${othersExpireAt ? `\nThe bot's other secrets expire at ${othersExpireAt.toISOString()} at the latest.` : ''}`)
     })
 
   subcommand(secret, 'list', 'secrets of a bot, never themselves').argument('<name>', 'name of the bot', botName).action(async (name: string, options: OutputOptions) => {
@@ -135,8 +137,8 @@ async function createBot (parts: Parts, name: string, options: CreateOptions, co
   print(options, first ? { ...shown, clientSecret: first.secret } : shown, [describeBot(shown), '', ...help].join('\n'))
 }
 
-function secretCreated (bot: string, { id, expiresAt, description }: StoredSecret): AuditDraft {
-  return { ...byCli(), action: 'secret.created', target: bot, detail: { id, expiresAt, description } }
+function secretCreated (bot: string, { id, expiresAt, description }: StoredSecret, othersExpireAt?: Date): AuditDraft {
+  return { ...byCli(), action: 'secret.created', target: bot, detail: { id, expiresAt, description, ...(othersExpireAt && { othersExpireAt }) } }
 }
 
 async function allBots ({ bots }: Parts): Promise<Bot[]> {

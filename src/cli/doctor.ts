@@ -3,7 +3,9 @@ import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { configFromProcess, SettingsError, type Config } from '../config.ts'
 import { formatDuration } from '../duration.ts'
-import { pendingKeysAt } from '../keys/signing-key.ts'
+import { NEAR_SECONDS } from '../bots/expiring-secrets.ts'
+import type { StoredSecret } from '../bots/bot.ts'
+import { addSeconds, pendingKeysAt } from '../keys/signing-key.ts'
 import { isLoopback } from '../loopback.ts'
 import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
 import { databaseExists } from '../store/database.ts'
@@ -81,10 +83,18 @@ async function aboutParts (parts: Parts): Promise<Finding[]> {
   return [
     ...reasonsNotReady(parts).map(reason => failed('keys', reason, 'look at "key list"')),
     ok('keys', `${ring.signing()?.kid ?? 'none'} signs until ${next?.signsFrom.toISOString() ?? 'further notice'}`),
+    ...aboutSecrets(await parts.secrets.listExpiring(clock(), addSeconds(clock(), NEAR_SECONDS)), clock()),
     aboutClock(ring.all().map(key => key.publishedAt), clock()),
     anyAdmin ? ok('admins', 'there are some') : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS'),
     ...(strayAdmins.length > 0 ? [warn('admins', `${strayAdmins.join(', ')}: scope admin, but our issuer ${config.issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences')] : [])
   ]
+}
+
+/** Used within a day: whoever does so will be turned away when it is over. */
+function aboutSecrets (expiring: readonly StoredSecret[], now: Date): Finding[] {
+  const inUse = expiring.filter(({ lastUsedAt }) => lastUsedAt !== null && lastUsedAt > addSeconds(now, -86_400))
+  return inUse.map(({ bot, id, expiresAt, lastUsedAt }) =>
+    warn('secrets', `secret ${id} of ${bot} expires at ${expiresAt?.toISOString() ?? 'no time'}, and was used at ${lastUsedAt?.toISOString() ?? 'no time'}`, `give its pipelines another: mintmark secret create ${bot}`))
 }
 
 /** An address, and not the credentials in it. */

@@ -64,10 +64,16 @@ export function createSecretRegistry (database: Database): SecretRegistry & Secr
       return rows.map(secretFromRow)
     }),
 
-    add: async (secret, check, event) => await database.write(async (transaction, now) => {
+    listExpiring: async (from, until) => await database.read(async db => {
+      const rows = await db.selectFrom('secrets').selectAll().where('expires_at', '>', from.getTime()).where('expires_at', '<=', until.getTime()).orderBy('expires_at').orderBy('id').execute()
+      return rows.map(secretFromRow)
+    }),
+
+    add: async (secret, check, event, othersExpireAt) => await database.write(async (transaction, now) => {
       const bot = await findBot(transaction, secret.bot)
       if (!bot) return false
       check(bot)
+      if (othersExpireAt) await expireSooner(transaction, secret.bot, othersExpireAt.getTime())
       await transaction.insertInto('secrets').values(secretToRow(secret)).execute()
       await record(transaction, now, event)
       return true
@@ -107,6 +113,11 @@ async function findSecret (transaction: Transaction<Tables>, bot: string, id: st
   if (owner) check(owner)
   const row = await transaction.selectFrom('secrets').selectAll().where('bot', '=', bot).where('id', '=', id).executeTakeFirst()
   return row ? secretFromRow(row) : null
+}
+
+async function expireSooner (transaction: Transaction<Tables>, bot: string, at: number): Promise<void> {
+  await transaction.updateTable('secrets').set({ expires_at: at }).where('bot', '=', bot)
+    .where(eb => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', at)])).execute()
 }
 
 /** A machine client stands for one bot only. */

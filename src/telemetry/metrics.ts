@@ -14,6 +14,7 @@ export interface Metrics {
   tokenRefused: (error: string) => void
   /** @param code of the closed list of failures, or `ok` */
   verified: (kind: VerifiedKind, code: string) => void
+  expiringSecretUsed: () => void
   revoked: (what: 'key' | 'bot' | 'run' | 'token') => void
   /** @param pool user pool or workload issuer, as the settings name it */
   jwksFetched: (pool: string, outcome: 'ok' | 'failed') => void
@@ -46,6 +47,7 @@ export function createMetrics (): Metrics {
   const issued = new Counter({ registers, name: 'mintmark_tokens_issued_total', help: 'Tokens minted, by grant', labelNames: ['grant'] })
   const refused = new Counter({ registers, name: 'mintmark_token_requests_refused_total', help: 'Token requests refused, by OAuth error', labelNames: ['error'] })
   const verifications = new Counter({ registers, name: 'mintmark_verifications_total', help: 'Tokens judged, by whom they speak for and outcome', labelNames: ['kind', 'code'] })
+  const expiringSecrets = new Counter({ registers, name: 'mintmark_expiring_secret_uses_total', help: 'Authentications by a secret that expires within a week' })
   const revoked = new Counter({ registers, name: 'mintmark_revocations_total', help: 'Keys, tokens, runs and bots\' tokens taken back by this process', labelNames: ['what'] })
   const fetches = new Counter({ registers, name: 'mintmark_jwks_fetches_total', help: 'Fetches of user pools\' and workload issuers\' keys', labelNames: ['pool', 'outcome'] })
   const requests = new Histogram({ registers, name: 'mintmark_http_request_duration_seconds', help: 'From request to answer', labelNames: ['route', 'method', 'status'], buckets: LATENCY_BUCKETS })
@@ -57,6 +59,7 @@ export function createMetrics (): Metrics {
     tokenIssued: grant => { issued.inc({ grant }) },
     tokenRefused: error => { refused.inc({ error }) },
     verified: (kind, code) => { verifications.inc({ kind, code }) },
+    expiringSecretUsed: () => { expiringSecrets.inc() },
     revoked: what => { revoked.inc({ what }) },
     jwksFetched: (pool, outcome) => { fetches.inc({ pool, outcome }) },
     answered: (route, method, status, seconds) => { requests.observe({ route, method, status }, seconds) },

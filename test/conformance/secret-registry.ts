@@ -39,6 +39,27 @@ export async function secretRegistryConformance (t: Test, makeStores: MakeStores
     t.same(await stores.secrets.list('nobody'), [])
   })
 
+  await t.test('lets the others expire sooner, and none later, in the act of adding one', async t => {
+    const stores = await withSecrets(t, 0)
+    const { secrets, audit } = stores
+    const [endless, late, early, other] = [plainSecret('one', at(4)), { ...plainSecret('one', at(3)), expiresAt: at(90) }, { ...plainSecret('one', at(2)), expiresAt: at(30) }, plainSecret('two')]
+    for (const secret of [endless, late, early, other]) await secrets.add(secret, allow, GIVEN)
+    const next = plainSecret('one', at(5))
+    t.equal(await secrets.add(next, allow, act('secret.added'), at(60)), true)
+    t.strictSame(await secrets.list('one'), [next, { ...endless, expiresAt: at(60) }, { ...late, expiresAt: at(60) }, early])
+    t.strictSame(await secrets.list('two'), [other], 'those of another bot stay')
+    t.equal((await audit.list({ limit: 9, action: 'secret.added' })).length, 1)
+    await isRefused(t, stores, async () => await secrets.add(plainSecret('one'), refuse, act('secret.added'), at(1)))
+  })
+
+  await t.test('lists those of all bots that expire within a time, the first to do so first', async t => {
+    const { secrets } = await withSecrets(t, 1)
+    const [last, first, past, second, later] = [60, 20, 10, 30, 61].map((second, number) => ({ ...plainSecret(number === 1 ? 'two' : 'one', at(number)), expiresAt: at(second) }))
+    for (const secret of [last, first, past, second, later]) if (secret) await secrets.add(secret, allow, GIVEN)
+    t.strictSame(await secrets.listExpiring(at(10), at(60)), [first, second, last])
+    t.same(await secrets.listExpiring(at(70), at(80)), [])
+  })
+
   await t.test('lets one expire at another date, and answers with it', async t => {
     const { secrets, made: [first, second] } = await withSecrets(t, 2)
     t.ok(first && second)

@@ -4,6 +4,7 @@ import { judgeAssertion, type AssertionPolicy } from '../../bots/assertion.ts'
 import type { AssertionLog } from '../../bots/assertion-log.ts'
 import { BOT_NAME_PATTERN, type Bot } from '../../bots/bot.ts'
 import type { BotCache } from '../../bots/bot-cache.ts'
+import type { ExpiringSecrets } from '../../bots/expiring-secrets.ts'
 import { matchSecret } from '../../bots/secret.ts'
 import type { SecretUsage } from '../../bots/secret-usage.ts'
 import { credentialsOf, type Credentials } from './credentials.ts'
@@ -14,6 +15,7 @@ import type { FailedLogins } from './failed-logins.ts'
 export interface AuthenticationParts {
   botCache: BotCache
   secretUsage: SecretUsage
+  expiringSecrets: ExpiringSecrets
   assertions: Pick<AssertionLog, 'use'>
   assertionPolicy: AssertionPolicy
   failedLogins: FailedLogins
@@ -40,7 +42,7 @@ export function createClientAuthentication (parts: AuthenticationParts): Authent
     const { clientId } = credentials
     const bot = isBotName(clientId) ? await botCache.find(clientId) : null
     const refusal = credentials.by === 'secret'
-      ? await faultOfSecret(credentials, bot, parts)
+      ? await faultOfSecret(request, credentials, bot, parts)
       : await faultOfAssertion(credentials, bot, look, parts)
     if (bot && !refusal) return bot
     // A known name only: whatever else stands there may be a secret that went into the wrong field.
@@ -55,10 +57,11 @@ function isBotName (name: string): boolean {
   return new RegExp(BOT_NAME_PATTERN).test(name)
 }
 
-async function faultOfSecret ({ clientId, secret }: Credentials & { by: 'secret' }, bot: Bot | null, { botCache, secretUsage, clock }: AuthenticationParts): Promise<Refusal | null> {
+async function faultOfSecret ({ log }: FastifyRequest, { clientId, secret }: Credentials & { by: 'secret' }, bot: Bot | null, { botCache, secretUsage, expiringSecrets, clock }: AuthenticationParts): Promise<Refusal | null> {
   const matched = matchSecret(secret, isBotName(clientId) ? await botCache.secretsOf(clientId) : [], clock())
   if (!bot?.enabled || !matched) return { logged: 'a bot\'s secret was wrong or has expired' }
   secretUsage.note(matched.id)
+  if (expiringSecrets.used(matched)) log.warn({ bot: bot.name, secret: matched.id, expiresAt: matched.expiresAt }, 'a secret that expires soon is still in use: give its bot\'s pipelines another (mintmark secret create)')
   return null
 }
 
