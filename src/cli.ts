@@ -12,8 +12,8 @@ import { serve } from './main.ts'
 import { StoreUnavailable } from './store/database.ts'
 import { version } from './version.ts'
 
-/** How the reader calls this program: in a checkout by npm, else by its name. */
-const command = import.meta.url.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
+/** How the reader calls this program: in a checkout by npm, else by its name (in the image, that is a link to this file). */
+const command = process.argv[1]?.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
 
 /** Which setting to look at when the system refuses something. */
 const HINTS: Record<string, string> = {

@@ -1,25 +1,17 @@
 /** `mintmark doctor`: looks at what an operator would look at, and says what to mend. */
-import { existsSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { configFromProcess, SettingsError, type Config } from '../config.ts'
-import { formatDuration } from '../duration.ts'
 import { NEAR_SECONDS } from '../bots/expiring-secrets.ts'
 import type { StoredSecret } from '../bots/bot.ts'
 import { addSeconds, pendingKeysAt } from '../keys/signing-key.ts'
-import { isLoopback } from '../loopback.ts'
 import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
 import { databaseExists } from '../store/database.ts'
 import { createLog } from '../telemetry/log.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { workloadKeys, type WorkloadIssuer } from '../workloads/workload-tokens.ts'
+import { failed, ok, warn, type Finding } from './finding.ts'
+import { aboutDefaults, aboutMasterKey, aboutSettings } from './loose-ends.ts'
 import { print, subcommand, table, type OutputOptions } from './output.ts'
-
-export interface Finding {
-  check: string
-  outcome: 'ok' | 'warning' | 'failed'
-  found: string
-  advice?: string
-}
 
 const MARKS = { ok: 'ok', warning: 'WARN', failed: 'FAIL' } as const
 
@@ -46,20 +38,6 @@ async function examine (): Promise<Finding[]> {
   return [...findings, ...await aboutDatabase(config), ...await Promise.all([...(config.cognito?.pools ?? []).map(aboutPool), ...config.trustedIssuers.map(aboutWorkloadIssuer)])]
 }
 
-function * aboutSettings ({ maxTokenTtlSeconds, publicUrl, cognito, adminGroups, adminPrincipals }: Config): Generator<Finding> {
-  if (maxTokenTtlSeconds > 7 * 86_400) yield warn('token life', `tokens may live ${formatDuration(maxTokenTtlSeconds)}`, 'a stolen one is good for as long: lower MINTMARK_MAX_TOKEN_TTL, unless tools need pasted tokens')
-  if (publicUrl.startsWith('http:') && !isLoopback(publicUrl)) yield warn('transport', `others reach it by ${publicUrl}`, 'plain http is for this machine and private networks only')
-  if (!cognito) yield ok('user pool', 'none: only bots are known')
-  if (!cognito && (adminGroups.length > 0 || adminPrincipals.length > 0)) yield warn('admins', 'admin groups or principals are set, but no user pool', 'set AUTHENTICATION_PROVIDER=aws-cognito, or they mean nobody')
-}
-
-function * aboutMasterKey ({ masterKey }: Config): Generator<Finding> {
-  if (!('file' in masterKey)) yield ok('master key', 'given by setting')
-  else if (!existsSync(masterKey.file)) yield warn('master key', `${masterKey.file} is not there`, 'it is made at the first start; beside an existing database it must be put back')
-  else if ((statSync(masterKey.file).mode & 0o077) !== 0) yield failed('master key', `${masterKey.file} can be read by others`, `chmod 600 ${masterKey.file}`)
-  else yield ok('master key', `${masterKey.file}, readable by its owner only: back it up apart from the database`)
-}
-
 async function aboutDatabase (config: Config): Promise<Finding[]> {
   if (!databaseExists(config.databaseUrl)) return [warn('database', `${withoutPassword(config.databaseUrl)} is not there`, 'it is made at the first start; if there was one, see MINTMARK_DATABASE_URL')]
   try {
@@ -75,7 +53,7 @@ async function aboutDatabase (config: Config): Promise<Finding[]> {
 }
 
 async function aboutParts (parts: Parts): Promise<Finding[]> {
-  const { ring, clock, config, bots } = parts
+  const { ring, legacyRing, clock, config, bots } = parts
   const next = pendingKeysAt(ring.all(), clock())[0]
   const known = await bots.list({ limit: 200 })
   const anyAdmin = config.adminGroups.length > 0 || config.adminPrincipals.length > 0 || known.some(bot => bot.scopes.includes(ADMIN_SCOPE))
@@ -86,6 +64,7 @@ async function aboutParts (parts: Parts): Promise<Finding[]> {
     ...aboutSecrets(await parts.secrets.listExpiring(clock(), addSeconds(clock(), NEAR_SECONDS)), clock()),
     aboutClock(ring.all().map(key => key.publishedAt), clock()),
     anyAdmin ? ok('admins', 'there are some') : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS'),
+    ...aboutDefaults(known, legacyRing.all(), clock()),
     ...(strayAdmins.length > 0 ? [warn('admins', `${strayAdmins.join(', ')}: scope admin, but our issuer ${config.issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences')] : [])
   ]
 }
@@ -142,7 +121,3 @@ function clockDifferenceSeconds (date: string | null): number {
   const theirs = Date.parse(date ?? '')
   return Number.isNaN(theirs) ? 0 : Math.round((Date.now() - theirs) / 1000)
 }
-
-const ok = (check: string, found: string): Finding => ({ check, outcome: 'ok', found })
-const warn = (check: string, found: string, advice: string): Finding => ({ check, outcome: 'warning', found, advice })
-const failed = (check: string, found: string, advice: string): Finding => ({ check, outcome: 'failed', found, advice })
