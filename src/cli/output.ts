@@ -10,7 +10,16 @@ import { createLog } from '../telemetry/log.ts'
 
 /** Who acts, for the audit trail: whoever is logged in here. */
 export function byCli (): By {
-  return { actor: { kind: 'cli', name: userInfo().username } }
+  return { actor: { kind: 'cli', name: userName() } }
+}
+
+/** A container may run as a number that no user of its image has. */
+function userName (): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
 }
 
 /** The command could not do what was asked; `message` says why. */
