@@ -92,7 +92,7 @@ const FINDINGS: Record<CheckName, (token: TokenUnderTest) => Finding> = {
 }
 
 /** What to do next. A code without advice does not compile. */
-const ADVICE: Record<VerifyCode, string> = {
+export const ADVICE: Record<VerifyCode, string> = {
   token_missing: 'The request came without a token. Check that the client sends "Authorization: Bearer <token>", and that no proxy on the way drops the header.',
   request_invalid: 'Send one token, in the form "Authorization: Bearer <token>": one blank, no quotes, no line break.',
   token_too_large: 'No token of ours is so large. Look whether something else was sent, such as a whole JSON answer instead of its access_token.',
