@@ -1,20 +1,17 @@
 /** A real nginx with the very file that we hand out, in front of an API that says what reached it. */
-import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { startService, temporaryFolder, type Service, type Teardown } from '../fakes/service.ts'
+import { nginxIsMissing, startNginx } from '../fakes/nginx.ts'
+import { startService, type Service, type Teardown } from '../fakes/service.ts'
 import { freePort } from '../fakes/shell.ts'
 
 const CONFIGURATION = readFileSync(new URL('../../examples/nginx/mintmark.conf', import.meta.url), 'utf8')
 const PAGE = readFileSync(new URL('../../docs/proxies.md', import.meta.url), 'utf8')
 const NINE = ['user', 'email', 'groups', 'preferred-username', 'kind', 'roles', 'scopes', 'subject', 'issuer'].map(name => `x-auth-request-${name}`)
-/** CI installs nginx, and has no business to skip. */
-const skip = process.env.CI !== 'true' && spawnSync('nginx', ['-v']).error !== undefined && 'nginx is not installed: apt-get install nginx'
+const skip = nginxIsMissing
 
 interface Answer {
   status: number
@@ -171,7 +168,9 @@ async function startFront (t: Teardown): Promise<Front> {
   const service = await startService(t)
   const mintmark = await service.app.listen({ port: 0, host: '127.0.0.1' })
   const api = await startApi(t)
-  const port = await startNginx(t, CONFIGURATION
+  const port = await freePort()
+  await startNginx(t, port, CONFIGURATION
+    .replace('listen 8080;', `listen 127.0.0.1:${port};`)
     .replace('127.0.0.1:8590', new URL(mintmark).host)
     .replace('127.0.0.1:8585', `127.0.0.1:${api.port}`))
 
@@ -204,31 +203,6 @@ async function startApi (t: Teardown): Promise<{ port: number, calls: () => numb
     server.closeAllConnections()
   })
   return { port: (server.address() as AddressInfo).port, calls: () => calls }
-}
-
-/** Runs nginx in the foreground in a folder of its own, and waits until it listens. */
-async function startNginx (t: Teardown, configuration: string): Promise<number> {
-  const folder = temporaryFolder(t)
-  const port = await freePort()
-  mkdirSync(join(folder, 'temp'))
-  writeFileSync(join(folder, 'mintmark.conf'), configuration.replace('listen 8080;', `listen 127.0.0.1:${port};`))
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path temp/${name};`).join(' ')
-  writeFileSync(join(folder, 'nginx.conf'), `daemon off; master_process off; pid nginx.pid; error_log stderr warn; events {}
-    http { access_log off; ${temporary} include mintmark.conf; }`)
-
-  const nginx = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let complaints = ''
-  nginx.stderr.on('data', chunk => { complaints += String(chunk) })
-  t.teardown(async () => {
-    if (nginx.exitCode !== null) return
-    nginx.kill('SIGTERM')
-    await once(nginx, 'exit')
-  })
-  while (!await fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false)) {
-    if (nginx.exitCode !== null) throw new Error(`nginx ended: ${complaints}`)
-    await sleep(20)
-  }
-  return port
 }
 
 async function textOf (stream: NodeJS.ReadableStream): Promise<string> {
