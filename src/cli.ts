@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
 import { Command, CommanderError } from 'commander'
+import { addBackupCommand } from './cli/backup.ts'
 import { addBotCommands } from './cli/bots.ts'
 import { addDoctorCommand } from './cli/doctor.ts'
 import { addKeyCommands } from './cli/keys.ts'
@@ -34,6 +35,7 @@ addBotCommands(program, command)
 addKeyCommands(program)
 addVerifyCommand(program)
 addDoctorCommand(program)
+addBackupCommand(program)
 exitOverrideAll(program)
 
 try {

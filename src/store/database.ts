@@ -8,7 +8,7 @@ import * as legacyKeysAndCounts from './migrations/0002-legacy-keys-and-counts.t
 import * as assertionsAndRuns from './migrations/0003-assertions-and-runs.ts'
 import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres, TRANSACTION_LIMITS } from './postgres.ts'
 import type { Tables } from './schema.ts'
-import { isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
+import { copySqlite, isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 
 const FIRST_MIGRATION = '0001-keys-and-bots'
 const MIGRATIONS: Record<string, Migration> = {
@@ -67,6 +67,16 @@ type Using = Required<DatabaseOptions>
 /** @param url `sqlite:PATH`, or `postgres://…`, of which it is not known before it is asked */
 export function databaseExists (url: string): boolean {
   return isPostgres(url) || sqliteFileExists(sqlitePath(url))
+}
+
+/**
+ * Copies the database into a new file while the service goes on.
+ * @returns `null` if PostgreSQL keeps it, whose own tools do that. Throws {@link StoreUnavailable}, and `EEXIST` if there is the file.
+ */
+export async function backUpDatabase (url: string, to: string): Promise<'done' | null> {
+  if (isPostgres(url)) return null
+  await unavailableIfDown(async () => { await copySqlite(sqlitePath(url), to) })
+  return 'done'
 }
 
 /**

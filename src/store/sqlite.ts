@@ -8,15 +8,17 @@
  * WAL with `synchronous = FULL`: a commit that returned has been flushed, and survives a crash of process and machine.
  * `secure_delete`: a private half that was erased leaves no bytes behind in the file.
  */
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { backup, DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver, type DatabaseConnection, type Driver, type SqliteDatabase, type SqliteDialectConfig } from 'kysely'
 import type { Tables } from './schema.ts'
 
 const GIVE_UP_AFTER_MS = 4_500
 const RETRY_EVERY_MS = 10
+/** In one go: a copy that pauses begins anew whenever somebody writes meanwhile. */
+const ALL_PAGES = 2 ** 31 - 1
 
 export interface SqliteConnections {
   read: Kysely<Tables>
@@ -35,6 +37,35 @@ export function openSqlite (file: string): SqliteConnections {
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
   const writer = createPatience()
   return { write: connect(file, writer), read: connect(file, createPatience()), retryWhileBusy: writer }
+}
+
+/**
+ * Copies the database `from`, as it was at one moment, into the new file `to`, while others go on reading and writing it.
+ * The copy is looked through before it gets its name, and is one file: it needs no write-ahead log beside it.
+ * Throws `EEXIST` if there is a file `to`, and SQLite's error if the copy is not sound.
+ */
+export async function copySqlite (from: string, to: string): Promise<void> {
+  const unfinished = `${to}.unfinished-${process.pid}`
+  closeSync(openSync(unfinished, 'wx', 0o600))
+  try {
+    const source = new DatabaseSync(from, { readOnly: true })
+    try {
+      await backup(source, unfinished, { rate: ALL_PAGES })
+    } finally {
+      source.close()
+    }
+    const copy = new DatabaseSync(unfinished)
+    try {
+      copy.exec('pragma journal_mode = delete')
+      const { integrity_check: found } = copy.prepare('pragma integrity_check').get() ?? {}
+      if (found !== 'ok') throw new Error(`the copy is not sound: ${String(found)}`)
+    } finally {
+      copy.close()
+    }
+    linkSync(unfinished, to)
+  } finally {
+    rmSync(unfinished, { force: true })
+  }
 }
 
 function connect (file: string, retryWhileBusy: Patience): Kysely<Tables> {
