@@ -57,6 +57,8 @@ export interface Parts {
   importConfiguredKey: () => Promise<void>
   /** Seals every private half anew with the first master key. @returns how many */
   reseal: (by: By, dryRun: boolean) => Promise<number>
+  /** Puts new keys in the place of those that no master key opens. @returns the kids of these */
+  replaceLost: (reason: string, by: By, dryRun: boolean) => Promise<readonly string[]>
   counts: CountStore
   tokenCounts: TokenCounts
   bots: BotReader & BotWriter
@@ -84,8 +86,9 @@ export interface Parts {
 /**
  * Opens the database, and brings the ring to where it can sign.
  * Throws `MasterKeyError` or `StoreUnavailable`, each with a sentence for the operator.
+ * @param keys `may be lost`: go on with private halves that the master key does not open, and leave the ring as it is
  */
-export async function openParts (config: Config, log: Log, machineClock: Clock = () => new Date(), overlapMs = OVERLAP_MS): Promise<Parts> {
+export async function openParts (config: Config, log: Log, machineClock: Clock = () => new Date(), overlapMs = OVERLAP_MS, keys: 'must open' | 'may be lost' = 'must open'): Promise<Parts> {
   /** The database's clock rules: all replicas go by it. */
   const clock: Clock = () => new Date(machineClock().getTime() + changes.clockOffsetMs())
   const masterKeys = readMasterKeys(config)
@@ -135,9 +138,9 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
 
   try {
     await changes.catchUp()
-    vault.assertOpens(ring.all())
+    if (keys === 'must open') vault.assertOpens(ring.all())
     assertForeign(trustedButOurs(config, ring, legacyRing))
-    await rotator.settle()
+    if (keys === 'must open') await rotator.settle()
   } catch (error) {
     await database.close()
     throw error
@@ -154,6 +157,7 @@ export async function openParts (config: Config, log: Log, machineClock: Clock =
     keyOffice,
     importConfiguredKey: async () => { await importConfiguredKey(config, keyOffice, legacyRing, log) },
     reseal: createReseal(store, vault),
+    replaceLost: createReplaceLost(store, vault, rotator),
     counts,
     tokenCounts,
     bots,
@@ -221,6 +225,14 @@ function createReseal (store: KeyStore, vault: LocalVault): Parts['reseal'] {
     const sealed = (await store.read()).filter(key => key.sealedPrivateKey !== null).length
     if (!dryRun) await store.update(ring => ring.map(vault.reseal), () => [{ ...by, action: 'key.resealed', target: null, detail: { keys: sealed } }])
     return sealed
+  }
+}
+
+function createReplaceLost (store: KeyStore, vault: LocalVault, rotator: Rotator): Parts['replaceLost'] {
+  return async (reason, by, dryRun) => {
+    const kids = (await store.read()).filter(key => !vault.opens(key)).map(key => key.kid)
+    if (kids.length > 0 && !dryRun) await rotator.abandon(kids, reason, by)
+    return kids
   }
 }
 

@@ -35,8 +35,8 @@ export function subcommand (parent: Command, usage: string, description: string)
 }
 
 /** Opens the database of the settings, does `work`, and closes it. */
-export async function withParts<T> (work: (parts: Parts) => Promise<T>): Promise<T> {
-  const parts = await openParts(configFromProcess(), createLog('error', process.stderr))
+export async function withParts<T> (work: (parts: Parts) => Promise<T>, keys?: 'may be lost'): Promise<T> {
+  const parts = await openParts(configFromProcess(), createLog('error', process.stderr), undefined, undefined, keys)
   try {
     return await work(parts)
   } finally {

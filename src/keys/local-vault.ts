@@ -27,6 +27,8 @@ export interface LocalVault extends KeyVault {
   seal: (kid: string, privateKey: KeyObject) => string
   /** Seals the private half anew, with the first master key; an erased one stays erased. Throws {@link MasterKeyError}. */
   reseal: (key: SigningKey) => SigningKey
+  /** False for a private half that none of the master keys opens; an erased one needs none. */
+  opens: (key: SigningKey) => boolean
   /** Throws {@link MasterKeyError} unless every private half in `ring` opens. */
   assertOpens: (ring: readonly SigningKey[]) => void
 }
@@ -71,6 +73,16 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
       return { ...key, sealedPrivateKey: seal(open(key.sealedPrivateKey, key.kid, masterKeys), key.kid, masterKeys[0]) }
     },
 
+    opens (key) {
+      try {
+        this.assertOpens([key])
+        return true
+      } catch (error) {
+        if (error instanceof MasterKeyError) return false
+        throw error
+      }
+    },
+
     assertOpens (ring) {
       for (const key of ring) if (key.sealedPrivateKey !== null) open(key.sealedPrivateKey, key.kid, masterKeys)
     }
@@ -94,5 +106,5 @@ function open (sealed: string, kid: string, masterKeys: readonly Buffer[]): Buff
       return Buffer.concat([decipher.update(ciphertext), decipher.final()])
     } catch { /* sealed by another of the master keys */ }
   }
-  throw new MasterKeyError(`the master key does not open the private half of key ${kid}: it is not the one that sealed it. Put the right one back (MINTMARK_MASTER_KEY, MINTMARK_MASTER_KEY_FILE or keys/master.key); nothing was changed`)
+  throw new MasterKeyError(`the master key does not open the private half of key ${kid}: it is not the one that sealed it. Put the right one back (MINTMARK_MASTER_KEY, MINTMARK_MASTER_KEY_FILE or keys/master.key); nothing was changed. If it is lost for good: "key replace-lost"`)
 }

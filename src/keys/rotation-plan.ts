@@ -84,6 +84,19 @@ export function revoke (ring: readonly SigningKey[], kid: string, reason: string
   return linked(revoked, lineAt(ring, now).filter(other => other !== kid))
 }
 
+/**
+ * Takes keys out of the line whose private halves can no longer be opened. One that has signed goes on verifying, as if its time
+ * were over; one that was to sign is revoked. Whoever settles the ring then puts new ones in their place.
+ */
+export function abandon (ring: readonly SigningKey[], kids: readonly string[], reason: string, now: Date): readonly SigningKey[] {
+  return kids.reduce((keys, kid) => {
+    const key = keys.find(each => each.kid === kid)
+    if (!key) return keys
+    if (stateAt(key, now) === 'pending') return revoke(keys, kid, reason, now)
+    return replace(keys, kid, each => ({ ...each, signsUntil: stateAt(each, now) === 'signing' ? now : each.signsUntil, sealedPrivateKey: null }))
+  }, ring)
+}
+
 /** Puts a key that was made elsewhere into the line as the one that signs next, as soon as verifiers can hold it. */
 export function enlist (ring: readonly SigningKey[], key: NewKey, policy: RotationPolicy, now: Date): readonly SigningKey[] {
   const signing = signingKeyAt(ring, now)

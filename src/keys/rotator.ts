@@ -7,7 +7,7 @@ import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
 import type { KeyVault } from './key-vault.ts'
 import { awaitOverlap, keyToReplace, type Overlap } from './overlap.ts'
-import { enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
+import { abandon, enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
 import { pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
 
 /** Kids as they are right after the call; `effectiveAt` is when the rotation takes hold. */
@@ -28,6 +28,8 @@ export interface Rotator {
   rotate: (wish: RotationWish, by: By) => Promise<Rotation>
   /** @returns the key as it is afterwards, `null` if there is none of that kid */
   revoke: (kid: string, reason: string, by: By) => Promise<SigningKey | null>
+  /** Puts new keys in the place of those that cannot be opened. What they have signed stays good. */
+  abandon: (kids: readonly string[], reason: string, by: By) => Promise<Rotation>
   /** Lets a key that was made elsewhere sign next. @returns `null`, and changes nothing, if the ring has its kid */
   enlist: (key: NewKey, by: By) => Promise<SigningKey | null>
   /** What the calls would answer, and nothing changes. */
@@ -139,6 +141,11 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
       const revoked = findKey(after, kid)
       if (revoked?.revokedAt && revoked.signsUntil?.getTime() === revoked.revokedAt.getTime()) await awaitOverlap(revoked.revokedAt, overlap)
       return revoked
+    },
+
+    async abandon (kids, reason, by) {
+      const after = await changeRing((keys, now) => abandon(keys, kids, reason, now), () => [{ ...by, action: 'key.abandoned', target: null, detail: { kids, reason } }])
+      return describeRotation(after, undefined, clock())
     },
 
     async enlist (key, by) {
