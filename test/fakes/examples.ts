@@ -20,7 +20,7 @@ export function examplesOf (page: string): Example[] {
 }
 
 /** Runs those in `sh`. Each must succeed, and answer what follows it. */
-export async function runExamples (t: Pick<Test, 'match' | 'equal' | 'notMatch'>, checkout: Checkout, examples: readonly Example[]): Promise<void> {
+export async function runExamples (t: Pick<Test, 'match' | 'equal' | 'notMatch'>, checkout: Pick<Checkout, 'bash'>, examples: readonly Example[]): Promise<void> {
   const script = examples.map(({ language, text }, place) => language === 'sh' ? `echo; echo "example ${place}"\n${text}` : '').join('\n')
   const { exitCode, stdout, stderr } = await checkout.bash(script)
   t.equal(exitCode, 0, 'every command succeeds', { stdout, stderr })

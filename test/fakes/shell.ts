@@ -22,10 +22,10 @@ const OURS = /^(?:MINTMARK|AUTHENTICATION|AUTHORIZER)_|^LOG_LEVEL$|_FILE$/
 export function freshCheckout (t: Teardown, environment: Record<string, string>): Checkout {
   const folder = temporaryFolder(t)
   for (const name of ['package.json', 'src', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name))
-  const inherited = Object.entries(process.env).filter(([name]) => !OURS.test(name))
-  const env = { ...Object.fromEntries(inherited), ...environment }
+  const env = { ...inherited(), ...environment }
 
   return {
+    ...freshShell(folder, environment),
     folder,
 
     async start (command, address) {
@@ -36,15 +36,24 @@ export function freshCheckout (t: Teardown, environment: Record<string, string>)
         if (child.exitCode !== null) throw new Error(`${command} ended: ${output.stdout}${output.stderr}`)
         await sleep(50)
       }
-    },
+    }
+  }
+}
 
+/** A shell alone, in a folder of the test's own. */
+export function freshShell (folder: string, environment: Record<string, string>): Pick<Checkout, 'bash'> {
+  return {
     async bash (script) {
-      const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env: { ...inherited(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
       const output = collect(child)
       await once(child, 'close')
       return { exitCode: child.exitCode, ...output }
     }
   }
+}
+
+function inherited (): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !OURS.test(name)))
 }
 
 export async function freePort (): Promise<number> {
