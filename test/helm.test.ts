@@ -69,7 +69,7 @@ await t.test('each value is explained, and each is used', async t => {
 
 const chart = openChart(t)
 
-await t.test('what it renders', { skip: chart ? false : 'there is neither Helm nor Go with sprig here' }, async t => {
+await t.test('what it renders', { skip: chart ? false : 'there is no Go with sprig here' }, async t => {
   if (!chart) return
   const [plain, whole] = [chart.render(REQUIRED), chart.render(EVERYTHING)]
   const find = (manifests: Manifest[], kind: string): Manifest => {

@@ -1,6 +1,6 @@
-/** The Helm chart, rendered by `helm` where there is one, else by what Helm itself renders with (Debian: golang-go, sprig). */
+/** The Helm chart, rendered by what Helm itself renders with: Go's text/template and sprig, which Debian has (see .ci/run). */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
 import { temporaryFolder, type Teardown } from './service.ts'
@@ -23,12 +23,9 @@ const RENDERER = new URL('helm/render.go', import.meta.url).pathname
 const GO_LIBRARIES = '/usr/share/gocode'
 const RELEASE = { Name: 'mintmark', Namespace: 'tokens', Service: 'Helm' }
 
-const has = (program: string): boolean => spawnSync(program, ['version'], { stdio: 'ignore' }).error === undefined
-
 /** @returns `null` where nothing is installed that can render it */
 export function openChart (t: Teardown): Chart | null {
-  if (has('helm')) return { render: values => renderedByHelm(temporaryFolder(t), values) }
-  if (!has('go') || !existsSync(join(GO_LIBRARIES, 'src/github.com/Masterminds/sprig'))) return null
+  if (spawnSync('go', ['version'], { stdio: 'ignore' }).error !== undefined || !existsSync(join(GO_LIBRARIES, 'src/github.com/Masterminds/sprig'))) return null
   const program = join(temporaryFolder(t), 'render')
   execFileSync('go', ['build', '-o', program, RENDERER], { env: { ...process.env, GO111MODULE: 'off', GOPATH: GO_LIBRARIES, GOCACHE: temporaryFolder(t), GOFLAGS: '' } })
   return { render: values => renderedByGo(program, values) }
@@ -47,15 +44,6 @@ export function merged (defaults: Values, values: Values): Values {
 }
 
 const isMap = (value: unknown): value is Values => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-function renderedByHelm (folder: string, values: Values): Rendering {
-  const file = join(folder, 'values.json')
-  writeFileSync(file, JSON.stringify(values))
-  const { status, stdout, stderr } = spawnSync('helm', ['install', RELEASE.Name, CHART, '--namespace', RELEASE.Namespace, '--values', file, '--dry-run=client', '--output', 'json'], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(stderr)
-  const { manifest, info } = JSON.parse(stdout) as { manifest: string, info: { notes: string } }
-  return { manifests: manifestsIn(manifest), notes: info.notes }
-}
 
 function renderedByGo (program: string, values: Values): Rendering {
   const { name, version, appVersion } = parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8')) as Record<string, string>
