@@ -10,7 +10,7 @@ import { bareMachine } from './fakes/machine.ts'
 import { temporaryFolder } from './fakes/service.ts'
 import { freePort, freshShell } from './fakes/shell.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 const page = readFileSync(new URL('../docs/deploy-bare-metal.md', import.meta.url), 'utf8')
 const unit = readFileSync(new URL('../deploy/systemd/mintmark.service', import.meta.url), 'utf8')

@@ -1,5 +1,5 @@
 /** Dashboard, alerts and their page name what the service really exports: metrics, labels, and the values that labels have. */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
 import { OAUTH_ERRORS } from '../src/http/oauth/oauth-error.ts'
@@ -62,11 +62,6 @@ await t.test('three alerts, each with what whoever is woken needs', async t => {
   }
   const listed = [...page.matchAll(/^\| `(Mintmark\w+)` \| (\w+) \|/gm)].map(([, alert = '', severity = '']) => [alert, severity])
   t.strictSame(listed, rules.map(({ alert, labels }) => [alert, labels.severity]), 'the page lists them')
-})
-
-await t.test('what the page links to is there', async t => {
-  const links = [...page.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
-  t.strictSame(links.filter(link => !existsSync(new URL(link, FOLDER))), [])
 })
 
 /** Every expression that is asked of Prometheus, and the labels that are shown with its answer. */

@@ -12,7 +12,8 @@ import { freePort, freshCheckout } from './fakes/shell.ts'
 t.setTimeout(120_000)
 
 const readme = readFileSync(README, 'utf8')
-const DECISIONS = new URL('../docs/decisions/', import.meta.url)
+const ROOT = new URL('..', import.meta.url)
+const DECISIONS = new URL('docs/decisions/', ROOT)
 
 await t.test('the settings table and .env.example derive from the settings', async t => {
   t.equal(withSettingsTable(readme), readme, 'npm run settings brings the README up to date')
@@ -25,12 +26,16 @@ await t.test('the settings table and .env.example derive from the settings', asy
 
 await t.test('what the documentation names is there', async t => {
   const decisions = readdirSync(DECISIONS)
-  const root = new URL('../', import.meta.url)
-  const pages = globSync('{*.md,{docs,deploy,examples,keys}/**/*.md}', { cwd: root.pathname }).map(page => new URL(page, root))
-  t.ok(pages.length > 20, 'the pages were found')
-  for (const page of pages) {
-    const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
-    for (const link of new Set(links)) t.ok(existsSync(new URL(link, page)), `${page.pathname}: ${link}`)
+  const others = globSync('{*.md,{docs,deploy,examples,keys}/**/*.md}', { cwd: ROOT })
+  t.ok(others.length > 25, 'the pages were found')
+  for (const page of others.map(name => new URL(name, ROOT))) {
+    const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)/g)].map(([, link = '']) => new URL(link, page))
+    for (const link of new Set(links)) {
+      const name = `${page.pathname}: ${link.pathname}${link.hash}`
+      const file = new URL(link.pathname, link)
+      if (!existsSync(file)) t.fail(name)
+      else t.ok(link.hash === '' || headingsIn(readFileSync(file, 'utf8')).includes(link.hash.slice(1)), name)
+    }
   }
   const files = [...readme.matchAll(/`((?:src|docs|scripts|test)\/[^`*]+)`/g)].map(([, file = '']) => file)
   t.strictSame(files.filter(file => !existsSync(new URL(file, README))), [], 'each file that it names exists')
@@ -55,3 +60,8 @@ await t.test('each example does what the README says', async t => {
 
   await runExamples(t, checkout, examples)
 })
+
+/** The anchors of a page, as GitHub makes them of its headings. */
+function headingsIn (page: string): string[] {
+  return [...page.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'))
+}

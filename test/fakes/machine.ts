@@ -37,6 +37,7 @@ const SYSTEMCTL = `
 unit=UNIT
 of() { sed -n "s/^$1=//p" "$unit"; }
 case "$*" in
+  'restart mintmark') "$0" stop mintmark; exec "$0" start mintmark ;;
   'stop mintmark') kill -TERM "$(cat PID)"; while kill -0 "$(cat PID)" 2>/dev/null; do sleep 0.05; done ;;
   'enable --now mintmark' | 'start mintmark')
     state=STATE/mintmark
