@@ -26,7 +26,8 @@ await t.test('wrong usage: exit 2, a sentence on stderr, and nothing is touched'
     ['bot'], ['bot', 'create'], ['bot', 'create', 'Bad Name'], ['bot', 'create', 'a', 'b'], ['bot', 'create', 'a', '--ttl', '1w'],
     ['bot', 'create', 'a', '--scope', 'a b'], ['bot', 'create', 'a', '--role', ''], ['bot', 'disable', 'NOBODY'],
     ['secret', 'create', 'a', '--expires-in', 'soon'], ['secret', 'revoke', 'a'],
-    ['key', 'revoke', 'abc'], ['key', 'revoke', 'abc', '--reason', ''], ['key', 'rotate', '--emergency']
+    ['key', 'revoke', 'abc'], ['key', 'revoke', 'abc', '--reason', ''], ['key', 'rotate', '--emergency'],
+    ['key', 'replace-lost'], ['backup'], ['backup', 'a', 'b']
   ]
   const outcomes = await inTwos(wrong.map(words => async () => await untouched.run(...words)))
   for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
@@ -43,7 +44,7 @@ await t.test('wrong usage: exit 2, a sentence on stderr, and nothing is touched'
 await t.test('help and version', async t => {
   const [help, botHelp, createHelp, version] = await inTwos([['--help'], ['bot', '--help'], ['bot', 'create', '--help'], ['--version']].map(words => async () => await untouched.run(...words)))
   for (const outcome of [help, botHelp, createHelp, version]) t.equal(outcome?.code, 0)
-  for (const command of ['serve', 'bot', 'secret', 'key', 'verify']) t.match(help?.stdout, new RegExp(`^ +${command}\\b`, 'm'))
+  for (const command of ['serve', 'bot', 'secret', 'key', 'verify', 'doctor', 'backup']) t.match(help?.stdout, new RegExp(`^ +${command}\\b`, 'm'))
   for (const command of ['create', 'list', 'show', 'enable', 'disable']) t.match(botHelp?.stdout, new RegExp(`^ +${command}\\b`, 'm'))
   for (const option of ['--role', '--scope', '--audience', '--ttl', '--admin', '--secret', '--json']) t.match(createHelp?.stdout, option)
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
