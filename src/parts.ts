@@ -83,12 +83,19 @@ export interface Parts {
   close: () => Promise<void>
 }
 
+export interface OpenOptions {
+  /** What time it is on this machine; a test may move it. */
+  machineClock?: Clock
+  overlapMs?: number
+  /** `may be lost`: go on with private halves that the master key does not open, and leave the ring as it is. */
+  keys?: 'must open' | 'may be lost'
+}
+
 /**
  * Opens the database, and brings the ring to where it can sign.
  * Throws `MasterKeyError` or `StoreUnavailable`, each with a sentence for the operator.
- * @param keys `may be lost`: go on with private halves that the master key does not open, and leave the ring as it is
  */
-export async function openParts (config: Config, log: Log, machineClock: Clock = () => new Date(), overlapMs = OVERLAP_MS, keys: 'must open' | 'may be lost' = 'must open'): Promise<Parts> {
+export async function openParts (config: Config, log: Log, { machineClock = () => new Date(), overlapMs = OVERLAP_MS, keys = 'must open' }: OpenOptions = {}): Promise<Parts> {
   /** The database's clock rules: all replicas go by it. */
   const clock: Clock = () => new Date(machineClock().getTime() + changes.clockOffsetMs())
   const masterKeys = readMasterKeys(config)

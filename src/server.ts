@@ -36,7 +36,7 @@ export async function buildApp (settings?: ServerSettings, { log: givenLog, cloc
   const config = configOf(settings)
   const log = givenLog ?? createLog(config.logLevel)
   for (const warning of config.warnings) log.warn(warning)
-  const parts = await openParts(config, log, clock)
+  const parts = await openParts(config, log, clock && { machineClock: clock })
   try {
     await parts.importConfiguredKey()
     const app = await buildRoutes(parts, log)

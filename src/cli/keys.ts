@@ -107,7 +107,7 @@ function addReplaceLostCommand (key: Command): void {
   withDryRun(subcommand(key, 'replace-lost', 'when the master key is lost: new keys in the place of those that it sealed; their tokens stay good'))
     .requiredOption('--reason <text>', 'why', reason)
     .action(async (options: DryRunOptions & { reason: string }) => {
-      const kids = await withParts(async ({ replaceLost }) => await replaceLost(options.reason, byCli(), options.dryRun ?? false), 'may be lost')
+      const kids = await withParts(async ({ replaceLost }) => await replaceLost(options.reason, byCli(), options.dryRun ?? false), { keys: 'may be lost' })
       const count = `${kids.length} ${kids.length === 1 ? 'key' : 'keys'}`
       const done = `${count} ${options.dryRun ? 'would be' : kids.length === 1 ? 'is' : 'are'} replaced: ${kids.join(', ')}\n\nTheir tokens stay good. Restart every process of the service with the new master key.`
       print(options, { ...(options.dryRun && { dryRun: true }), replaced: kids }, kids.length === 0 ? 'the master key opens every key: nothing is lost' : done)

@@ -4,7 +4,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { BOT_NAME_PATTERN, SCOPE_PATTERN } from '../bots/bot.ts'
 import { configFromProcess } from '../config.ts'
 import { DURATION_FORM, parseDuration } from '../duration.ts'
-import { openParts, type Parts } from '../parts.ts'
+import { openParts, type OpenOptions, type Parts } from '../parts.ts'
 import type { By } from '../telemetry/audit.ts'
 import { createLog } from '../telemetry/log.ts'
 
@@ -35,8 +35,8 @@ export function subcommand (parent: Command, usage: string, description: string)
 }
 
 /** Opens the database of the settings, does `work`, and closes it. */
-export async function withParts<T> (work: (parts: Parts) => Promise<T>, keys?: 'may be lost'): Promise<T> {
-  const parts = await openParts(configFromProcess(), createLog('error', process.stderr), undefined, undefined, keys)
+export async function withParts<T> (work: (parts: Parts) => Promise<T>, options: OpenOptions = {}): Promise<T> {
+  const parts = await openParts(configFromProcess(), createLog('error', process.stderr), options)
   try {
     return await work(parts)
   } finally {

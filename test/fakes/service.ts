@@ -46,7 +46,7 @@ const NEVER_STALE = { MINTMARK_MAX_STALENESS: '3650d' }
 export async function startService (t: Teardown, environment: Record<string, string> = {}, time = movableClock(), log: Log = silentLog): Promise<Service> {
   const folder = temporaryFolder(t)
   const config = readConfig({ MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`, MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`, ...NEVER_STALE, ...environment })
-  const parts = await openParts(config, log, time.clock, 0)
+  const parts = await openParts(config, log, { machineClock: time.clock, overlapMs: 0 })
   const app = await buildApp(parts, log)
   t.teardown(async () => {
     await app.close()

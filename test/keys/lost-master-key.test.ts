@@ -27,7 +27,7 @@ await t.test('replace-lost', async t => {
 
   await t.rejects(open(fresh), { name: MasterKeyError.name, message: /key replace-lost/ })
 
-  const without = await openParts(configOf(fresh), silentLog, undefined, undefined, 'may be lost')
+  const without = await openParts(configOf(fresh), silentLog, { keys: 'may be lost' })
   t.strictSame(statesOf(without), ['signing', 'pending'], 'to open it changes nothing')
   const lost = [signed?.kid, waited?.kid]
   t.strictSame(await without.replaceLost('the disk is gone', SYSTEM, true), lost)
