@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
 import { Command, CommanderError } from 'commander'
+import { addAgentCommand } from './cli/agent.ts'
 import { addBackupCommand } from './cli/backup.ts'
 import { addBotCommands } from './cli/bots.ts'
 import { addDoctorCommand } from './cli/doctor.ts'
 import { addKeyCommands } from './cli/keys.ts'
 import { Failed } from './cli/output.ts'
+import { addTokenCommand } from './cli/token.ts'
 import { addVerifyCommand } from './cli/verify.ts'
 import { configFromProcess, SettingsError } from './config.ts'
 import { MasterKeyError } from './keys/local-vault.ts'
@@ -28,12 +30,15 @@ const program = new Command('mintmark')
   .description('Mints and rotates RSA-signed JWTs for ingestion bots, and verifies them beside Cognito user tokens.\nWorks on the database that the settings name, whether a server runs on it or not.')
   .version(version, '--version')
   .helpOption('--help')
+  .enablePositionalOptions() // what follows --exec is another program's
   .configureHelp({ showGlobalOptions: true })
 
 program.command('serve').description('run the service').helpOption('--help').action(async () => { await serve(configFromProcess(), command) })
 addBotCommands(program, command)
 addKeyCommands(program)
 addVerifyCommand(program)
+addTokenCommand(program)
+addAgentCommand(program)
 addDoctorCommand(program)
 addBackupCommand(program)
 exitOverrideAll(program)

@@ -8,7 +8,7 @@ import { formatDuration } from './duration.ts'
 import { isLoopback } from './loopback.ts'
 import { SETTINGS, tidy, type SettingName, type Settings, type TrustedIssuerSetting } from './settings.ts'
 
-type Environment = Record<string, string | undefined>
+export type Environment = Record<string, string | undefined>
 
 export interface LegacyKeySetting {
   readonly publicKey?: Buffer
@@ -72,10 +72,20 @@ export class SettingsError extends Error {
   }
 }
 
-/** Reads the settings of this process: its environment, then `.env` in the working directory. Throws {@link SettingsError}. */
+/** Reads the settings of this process. Throws {@link SettingsError}. */
 export function configFromProcess (): Config {
+  return readConfig(environmentOfProcess())
+}
+
+/** The environment of this process, and where it is silent `.env` in the working directory. Throws {@link SettingsError}. */
+export function environmentOfProcess (): Environment {
   const set = Object.fromEntries(Object.entries(process.env).filter(([, value]) => tidy(value) !== undefined))
-  return readConfig({ ...readDotEnv('.env'), ...set })
+  return { ...readDotEnv('.env'), ...set }
+}
+
+/** What a program inherits that is started here: everything but our secrets. */
+export function environmentForOthers (): Environment {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !(isSetting(name) && 'secret' in SETTINGS[name])))
 }
 
 /** Reads settings from `environment`. Throws {@link SettingsError} with all faults at once. */

@@ -96,6 +96,9 @@ export const SETTINGS = {
   MINTMARK_TRUST_PROXY: proxies({ fallback: null, meaning: 'proxies whose `X-Forwarded-*` are believed: addresses or networks' }),
   MINTMARK_CLOCK_TOLERANCE: tolerance({ fallback: '5s', meaning: 'how far clocks may differ' }),
   MINTMARK_MAX_STALENESS: duration({ fallback: '5m', meaning: 'how long the service keeps minting and verifying while the database is away' }),
+  MINTMARK_URL: url({ fallback: null, meaning: 'address of the service, for `mintmark token` and `mintmark agent`' }),
+  MINTMARK_CLIENT_ID: word({ fallback: null, meaning: 'the bot that they fetch tokens for' }),
+  MINTMARK_CLIENT_SECRET: word({ fallback: null, secret: true, meaning: 'its client secret; as `MINTMARK_CLIENT_SECRET_FILE` it may change while the agent runs' }),
   LOG_LEVEL: logLevel({ fallback: 'info', meaning: 'pino level; JSON lines on stdout, pretty on a terminal' })
 }
 

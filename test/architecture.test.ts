@@ -11,7 +11,7 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'duration', 'loopback', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
+  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
   server: ['app', 'background', 'parts', 'config', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
   main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   background: ['type parts', 'type telemetry/log'],
@@ -29,6 +29,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/assertion-log', 'type bots/trust-book', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
   workloads: ['type bots/bot', 'bots/signed-jwt'],
+  'client-settings': ['config', 'settings'],
+  agent: ['client', 'type telemetry/log'],
   client: ['loopback'],
   config: ['settings', 'duration', 'loopback'],
   settings: ['duration', 'loopback'],
@@ -42,7 +44,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Packages that have a home: a change of library touches one place. */
 const HOMES: Array<[name: RegExp, homes: string[]]> = [
-  [/^jose$/, ['keys/local-vault', 'keys/key-import', 'verify/jose-judge', 'bots']],
+  [/^jose$/, ['keys/local-vault', 'keys/key-import', 'verify/jose-judge', 'bots', 'agent/private-key-jwt']],
   [/^aws-jwt-verify$/, ['verify/cognito-tokens']],
   [/^@fastify\/jwt$/, ['http/judge']],
   [/^fastify-plugin$/, ['plugin']],

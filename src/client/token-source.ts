@@ -27,8 +27,8 @@ interface CommonOptions {
   timeoutSeconds?: number
   /** Ends requests and waiting; what is then asked for fails with its reason. */
   signal?: AbortSignal
-  /** Told of each request that failed: for a log. While there is a good token, nobody else hears of it. */
-  onFailure?: (error: unknown) => void
+  /** Told of each request that failed, and when the next may follow: for a log. While there is a good token, nobody else hears of it. */
+  onFailure?: (error: unknown, nextTryAt: Date) => void
   /** In place of the global one: behind a proxy, or in a test. */
   fetch?: Fetch
 }
@@ -80,7 +80,7 @@ export interface World {
 }
 
 const RENEW_AT = 0.8
-const realWorld: World = { clock: () => new Date(), random: Math.random, sleep }
+export const realWorld: World = { clock: () => new Date(), random: Math.random, sleep }
 
 export function startTokenSource (options: TokenSourceOptions, world: World = realWorld): TokenSource {
   const { patienceSeconds = 30, signal, onFailure = () => {} } = options
@@ -111,7 +111,7 @@ export function startTokenSource (options: TokenSourceOptions, world: World = re
     } catch (error) {
       failure = error
       quietUntil = now() + 1000 * waitSeconds(failures++, error instanceof TokenUnavailable ? error.retryAfterSeconds : null, world.random())
-      onFailure(error)
+      onFailure(error, new Date(quietUntil))
       throw error
     }
   }

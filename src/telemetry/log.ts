@@ -8,7 +8,7 @@ const REDACTED = '[redacted]'
 /** What must not be logged, wherever it stands: JWTs and other compact JWS, client secrets, PEM private keys, credentials in a header. */
 const SECRETS = /eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|mmk_[\w-]{20,}|-----BEGIN[A-Z ]*PRIVATE KEY-----.*?(?:-----END[A-Z ]*PRIVATE KEY-----|$)|(?<=\b(?:Basic|Bearer) )[\w+/=.~-]{12,}/gs
 
-export function createLog (level: string, out: NodeJS.WriteStream = process.stdout): Log {
+export function createLog (level: string, out: NodeJS.WriteStream & { readonly fd?: number } = process.stdout): Log {
   return pino({
     level,
     base: null,
@@ -18,7 +18,7 @@ export function createLog (level: string, out: NodeJS.WriteStream = process.stdo
       censor: REDACTED
     },
     hooks: { streamWrite: redactSecrets }
-  }, out.isTTY ? PinoPretty({ destination: 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out)
+  }, out.isTTY ? PinoPretty({ destination: out.fd ?? 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out)
 }
 
 /** The last line of defence: whatever slipped into a message is taken out of the finished line. */
