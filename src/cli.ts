@@ -2,6 +2,7 @@
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
 import { Command, CommanderError } from 'commander'
 import { addAgentCommand } from './cli/agent.ts'
+import { addApplyCommands } from './cli/apply.ts'
 import { addBackupCommand } from './cli/backup.ts'
 import { addBotCommands } from './cli/bots.ts'
 import { addDoctorCommand } from './cli/doctor.ts'
@@ -35,6 +36,7 @@ const program = new Command('mintmark')
 
 program.command('serve').description('run the service').helpOption('--help').action(async () => { await serve(configFromProcess(), command) })
 addBotCommands(program, command)
+addApplyCommands(program)
 addKeyCommands(program)
 addVerifyCommand(program)
 addTokenCommand(program)

@@ -1,5 +1,6 @@
 /** Builds every part from the settings: what the service and the command line work with, over one database. */
 import { createAssertionLog, type AssertionLog } from './bots/assertion-log.ts'
+import type { BotSteps } from './bots/bot-plan.ts'
 import type { BotReader, BotWriter, SecretRegistry } from './bots/bot-registry.ts'
 import { createBotCache, type BotCache } from './bots/bot-cache.ts'
 import { createTrustBook, type TrustBook } from './bots/trust-book.ts'
@@ -20,6 +21,7 @@ import { isReservedIssuer, issuersOf, trustedButOurs } from './issuers.ts'
 import { SETTINGS } from './settings.ts'
 import { createAssertionStore } from './store/assertion-table.ts'
 import { createAuditTrail } from './store/audit-table.ts'
+import { createBotSteps } from './store/bot-step-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from './store/bot-table.ts'
 import { watchChanges, type ChangeWatch } from './store/change-watch.ts'
 import { createOffsetNotice, describeOffset } from './store/clock-offset.ts'
@@ -62,6 +64,7 @@ export interface Parts {
   counts: CountStore
   tokenCounts: TokenCounts
   bots: BotReader & BotWriter
+  botSteps: BotSteps
   botCache: BotCache
   secrets: SecretRegistry
   secretUsage: SecretUsage
@@ -168,6 +171,7 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
     counts,
     tokenCounts,
     bots,
+    botSteps: createBotSteps(database),
     botCache,
     secrets,
     secretUsage: createSecretUsage(secrets, clock),

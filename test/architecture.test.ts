@@ -11,7 +11,7 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
+  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/admin/bot-document', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
   server: ['app', 'background', 'parts', 'config', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
   main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   background: ['type parts', 'type telemetry/log'],
@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   plugin: ['loopback', 'verify', 'tokens/claims'],
   verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type bots/pipelines', 'type telemetry/audit'],
-  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/assertion-log', 'type bots/trust-book', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
+  store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/bot-plan', 'type bots/assertion-log', 'type bots/trust-book', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
   workloads: ['type bots/bot', 'bots/signed-jwt'],
   'client-settings': ['config', 'settings'],
@@ -56,7 +56,8 @@ const HOMES: Array<[name: RegExp, homes: string[]]> = [
   [/^(pino|pino-.+)$/, ['telemetry/log']],
   [/^prom-client$/, ['telemetry']],
   [/^close-with-grace$/, ['main', 'workers']],
-  [/^commander$/, ['cli']]
+  [/^commander$/, ['cli']],
+  [/^yaml$/, ['cli/yaml-file']]
 ]
 
 /** Dependencies that no file of src imports. */

@@ -141,7 +141,7 @@ function secretCreated (bot: string, { id, expiresAt, description }: StoredSecre
   return { ...byCli(), action: 'secret.created', target: bot, detail: { id, expiresAt, description, ...(othersExpireAt && { othersExpireAt }) } }
 }
 
-async function allBots ({ bots }: Parts): Promise<Bot[]> {
+export async function allBots ({ bots }: Pick<Parts, 'bots'>): Promise<Bot[]> {
   const all: Bot[] = []
   for (;;) {
     const page = await bots.list({ limit: 200, after: all.at(-1)?.name })

@@ -54,7 +54,7 @@ export function problemOf (error: unknown, isUnavailable: IsUnavailable): Proble
 }
 
 function problemOfFastify (error: FastifyError): Problem | undefined {
-  if (error.validation) return new Problem('validation_failed', 'The request has faults, see errors', { faults: error.validation.filter(isTelling).map(fault => faultOf(fault, error.validationContext)) })
+  if (error.validation) return new Problem('validation_failed', 'The request has faults, see errors', { faults: faultsOf(error.validation, error.validationContext) })
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Problem('unsupported_media_type', 'Send application/json')
   if (error.code === 'FST_ERR_BAD_URL') return new Problem('request_invalid', 'The path cannot be decoded')
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Problem('payload_too_large', 'Send a smaller body')
@@ -62,6 +62,11 @@ function problemOfFastify (error: FastifyError): Problem | undefined {
   if (status < 400 || status >= 500) return undefined
   const isJson = /JSON|FST_ERR_CTP/.test(`${error.code} ${error.message}`)
   return new Problem('request_invalid', isJson ? 'The request could not be read: is its body well-formed JSON?' : 'The request could not be read', { cause: error })
+}
+
+/** @param where what is at fault, when no field is */
+export function faultsOf (validation: NonNullable<FastifyError['validation']>, where?: string): FieldFault[] {
+  return validation.filter(isTelling).map(fault => faultOf(fault, where))
 }
 
 /** Of what may be null the schema says three things: only the one about the value itself helps. */

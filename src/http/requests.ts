@@ -1,6 +1,6 @@
 /** What holds for every request: its id, its line in the log, how its schemas are compiled. */
 import { randomUUID } from 'node:crypto'
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -37,8 +37,14 @@ function isBodiless (headers: FastifyRequest['headers']): boolean {
 
 /** Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once. */
 export function compileSchemas (app: FastifyInstance): void {
-  const options = { allErrors: true, useDefaults: true, strict: false } as const
-  const strict = addFormats.default(new Ajv(options))
-  const coercing = addFormats.default(new Ajv({ ...options, coerceTypes: 'array' }))
-  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? strict : coercing).compile(schema as object))
+  const coercing = addFormats.default(new Ajv({ ...OPTIONS, coerceTypes: 'array' }))
+  app.setValidatorCompiler(({ schema, httpPart }) => httpPart === 'body' ? compileBody(schema as object) : coercing.compile(schema as object))
 }
+
+/** For what comes by another way than a request, and is held to the same. */
+export function compileBody (schema: object): ValidateFunction {
+  return bodies.compile(schema)
+}
+
+const OPTIONS = { allErrors: true, useDefaults: true, strict: false } as const
+const bodies = addFormats.default(new Ajv(OPTIONS))

@@ -127,7 +127,7 @@ async function isAnyClientTaken (transaction: Transaction<Tables>, { name, cogni
   return other !== undefined
 }
 
-async function saveClients (transaction: Transaction<Tables>, { name, cognitoClientIds }: Bot): Promise<void> {
+export async function saveClients (transaction: Transaction<Tables>, { name, cognitoClientIds }: Bot): Promise<void> {
   await transaction.deleteFrom('cognito_clients').where('bot', '=', name).execute()
   if (cognitoClientIds.length === 0) return
   await transaction.insertInto('cognito_clients').values(cognitoClientIds.map(clientId => ({ client_id: clientId, bot: name }))).execute()
@@ -152,7 +152,7 @@ export function botFromRow (row: BotRow): Bot {
   }
 }
 
-function botToRow (bot: Bot): BotRow {
+export function botToRow (bot: Bot): BotRow {
   return {
     name: bot.name,
     display_name: bot.displayName,

@@ -115,7 +115,7 @@ await t.test('ten minutes: outages, a rotated key, a restart, a rotated secret, 
   const secretsOf = async (): Promise<readonly { id: string }[]> => await service.parts.secrets.list(bot.clientId)
   const removeSecret = async (id = ''): Promise<void> => {
     await service.parts.secrets.remove(bot.clientId, id, () => {}, TEST_EVENT)
-    await service.parts.afterChange()
+    await service.parts.afterChange(bot.clientId)
   }
   const [old] = await secretsOf()
   const next = newSecret(bot.clientId, { now: service.clock() })

@@ -26,7 +26,7 @@ async function startTown (t: Test): Promise<{ service: Service, url: string, reg
     url: await service.app.listen({ port: 0, host: '127.0.0.1' }),
     async register (...keys) {
       await service.parts.bots.update('ingestion-bot', bot => ({ ...bot, jwks: keys as ClientKey[] }), TEST_EVENT)
-      await service.parts.afterChange()
+      await service.parts.afterChange('ingestion-bot')
     }
   }
 }

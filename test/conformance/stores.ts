@@ -2,6 +2,7 @@
 import type { Test } from 'tap'
 import { draftBot, type BotDraft } from '../../src/bots/bot-draft.ts'
 import type { Bot, StoredSecret } from '../../src/bots/bot.ts'
+import type { BotSteps } from '../../src/bots/bot-plan.ts'
 import type { BotReader, BotWriter, SecretRegistry, SecretUses } from '../../src/bots/bot-registry.ts'
 import { newSecret } from '../../src/bots/secret.ts'
 import type { AuditDraft, AuditTrail } from '../../src/telemetry/audit.ts'
@@ -11,6 +12,7 @@ import { START } from '../fakes/memory-rings.ts'
 
 export interface Stores {
   bots: BotReader & BotWriter
+  botSteps: BotSteps
   secrets: SecretRegistry & SecretUses
   tokens: TokenRegistry
   revocations: RevocationStore

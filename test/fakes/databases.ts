@@ -1,6 +1,7 @@
 /** What tests of SQLite and of PostgreSQL have in common: databases that are closed in time, and all stores over one. */
 import type { BotReader, BotWriter } from '../../src/bots/bot-registry.ts'
 import { createAuditTrail } from '../../src/store/audit-table.ts'
+import { createBotSteps } from '../../src/store/bot-step-table.ts'
 import { createBotReader, createBotWriter, createSecretRegistry } from '../../src/store/bot-table.ts'
 import { openDatabase, type Database, type DatabaseOptions } from '../../src/store/database.ts'
 import { createKeyStore } from '../../src/store/key-table.ts'
@@ -24,6 +25,7 @@ export async function storesAt (t: Teardown, url: string): Promise<Stores> {
   const database = await openAt(t, url, { clock })
   return {
     bots: botsIn(database),
+    botSteps: createBotSteps(database),
     secrets: createSecretRegistry(database),
     tokens: createTokenRegistry(database, clock),
     revocations: createRevocationStore(database),

@@ -10,6 +10,7 @@ import { openSqlite } from '../../src/store/sqlite.ts'
 import { assertionStoreConformance } from '../conformance/assertion-store.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
+import { botStepsConformance } from '../conformance/bot-steps.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
 import { secretRegistryConformance } from '../conformance/secret-registry.ts'
 import { GIVEN, plainBot, type MakeStores } from '../conformance/stores.ts'
@@ -26,6 +27,7 @@ const openStores: MakeStores = async t => await storesAt(t, await postgres.datab
 
 await t.test('keys in PostgreSQL', async t => { await keyStoreConformance(t, async t => await keysAt(t, await postgres.database())) })
 await t.test('bots in PostgreSQL', async t => { await botRegistryConformance(t, openStores) })
+await t.test('steps of all bots in PostgreSQL', async t => { await botStepsConformance(t, openStores) })
 await t.test('secrets in PostgreSQL', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('tokens in PostgreSQL', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in PostgreSQL', async t => { await auditTrailConformance(t, openStores) })

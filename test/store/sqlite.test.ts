@@ -17,6 +17,7 @@ import { createTokenRegistry } from '../../src/store/revocation-table.ts'
 import { assertionStoreConformance } from '../conformance/assertion-store.ts'
 import { auditTrailConformance } from '../conformance/audit-trail.ts'
 import { botRegistryConformance } from '../conformance/bot-registry.ts'
+import { botStepsConformance } from '../conformance/bot-steps.ts'
 import { keyStoreConformance } from '../conformance/key-store.ts'
 import { secretRegistryConformance } from '../conformance/secret-registry.ts'
 import { allow, type MakeStores } from '../conformance/stores.ts'
@@ -32,6 +33,7 @@ const openStores: MakeStores = async t => await storesAt(t, `sqlite:${temporaryF
 await t.test('keys in SQLite', async t => { await keyStoreConformance(t, async t => await keysAt(t, `sqlite:${temporaryFolder(t)}/mintmark.db`)) })
 
 await t.test('bots in SQLite', async t => { await botRegistryConformance(t, openStores) })
+await t.test('steps of all bots in SQLite', async t => { await botStepsConformance(t, openStores) })
 await t.test('secrets in SQLite', async t => { await secretRegistryConformance(t, openStores) })
 await t.test('revocations in SQLite', async t => { await tokenRegistryConformance(t, openStores) })
 await t.test('the audit trail in SQLite', async t => { await auditTrailConformance(t, openStores) })

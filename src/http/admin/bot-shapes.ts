@@ -16,7 +16,8 @@ export interface BotPolicy {
 
 const Word = Type.String({ minLength: 1, maxLength: 256 })
 const Words = Type.Array(Type.String())
-const Changes = {
+/** What may be said of a bot. */
+export const Changes = {
   displayName: Type.Optional(OrNull(Type.String({ minLength: 1, maxLength: 256 }))),
   email: Type.Optional(OrNull(Type.String({ maxLength: 254, pattern: '^[^\\s@]+@[^\\s@]+$', description: 'null: <name>@<principal domain>' }))),
   roles: Type.Optional(Type.Array(Word, { maxItems: 100, uniqueItems: true })),

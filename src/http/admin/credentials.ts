@@ -21,10 +21,10 @@ export interface AdminCredentialParts {
 
 const Text = Type.Optional(Type.String({ maxLength: 4_000 }))
 const PublicJwk = Type.Object({ kty: Type.String(), crv: Text, x: Text, y: Text, n: Text, e: Text, kid: Text, alg: Text, use: Text, key_ops: Type.Optional(Type.Array(Type.String(), { maxItems: 10 })), d: Text, k: Text }, { additionalProperties: { type: 'string', maxLength: 20_000 } })
-const KeySet = Type.Object({ keys: Type.Array(PublicJwk, { maxItems: 20, description: 'Public JWKs: RSA from 2048 bit, EC P-256, OKP Ed25519' }) }, { additionalProperties: false })
+export const KeySet = Type.Object({ keys: Type.Array(PublicJwk, { maxItems: 20, description: 'Public JWKs: RSA from 2048 bit, EC P-256, OKP Ed25519' }) }, { additionalProperties: false })
 
 const Word = Type.String({ minLength: 1, maxLength: 1024 })
-const TrustRules = Type.Array(Type.Object({
+export const TrustRules = Type.Array(Type.Object({
   issuer: Word,
   audience: Word,
   subject: Type.String({ minLength: 1, maxLength: 1024, description: 'Exact, or with one * at its end after a prefix with a : or /: at least one character then follows the prefix' }),
@@ -61,19 +61,23 @@ export const adminCredentialRoutes: FastifyPluginAsyncTypebox<AdminCredentialPar
     schema: { summary: 'Set whose workload tokens may be exchanged for tokens of a bot', params: ByName, body: TrustRules, response: { 200: TrustRules } }
   }, async request => {
     const rules = request.body as TrustRule[]
-    assertNoFaults(rules.flatMap((rule, place) => faultsOfTrustRule(rule, isTrustedIssuer).map(({ field, message }) => ({ field: `${place}.${field}`, message }))))
+    assertNoFaults(faultsOfTrust(rules, isTrustedIssuer))
     await change(request, { trust: rules }, 'bot.trust_set', { rules })
     return request.body
   })
 }
 
-function * faultsOfKeys (keys: readonly ClientKey[]): Generator<FieldFault> {
+export function * faultsOfKeys (keys: readonly ClientKey[]): Generator<FieldFault> {
   for (const [place, key] of keys.entries()) {
     const message = faultOfClientKey(key)
     if (message !== null) yield { field: `keys.${place}`, message }
   }
   const message = faultOfClientKeys(keys)
   if (message !== null) yield { field: 'keys', message }
+}
+
+export function faultsOfTrust (rules: readonly TrustRule[], isTrustedIssuer: (issuer: string) => boolean): FieldFault[] {
+  return rules.flatMap((rule, place) => faultsOfTrustRule(rule, isTrustedIssuer).map(({ field, message }) => ({ field: `${place}.${field}`, message })))
 }
 
 function assertNoFaults (faults: readonly FieldFault[]): void {
