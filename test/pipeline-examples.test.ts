@@ -66,7 +66,7 @@ await t.test('systemd finds no fault in the units', { skip: systemd }, async t =
   t.notMatch(stderr, /mintmark-agent\.service|ingestion\.service/)
 })
 
-const jq = spawnSync('jq', ['--version']).error !== undefined && 'jq is not installed'
+const jq = process.env.CI !== 'true' && spawnSync('jq', ['--version']).error !== undefined && 'jq is not installed'
 await t.test('the workflow of GitHub fetches a token without a secret', { skip: jq }, async t => {
   const folder = temporaryFolder(t)
   const github = await makeSigner('RS256')
