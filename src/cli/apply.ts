@@ -42,7 +42,8 @@ export function addApplyCommands (program: Command): void {
   })
 }
 
-async function apply (file: YamlFile, { prune = false, dryRun = false, json }: ApplyOptions, { config, bots, botSteps, ring, clock }: Parts): Promise<void> {
+/** Throws {@link Failed}, and then nothing is changed. */
+export async function apply (file: YamlFile, { prune = false, dryRun = false, json }: ApplyOptions, { config, bots, botSteps, ring, clock }: Parts): Promise<void> {
   const wanted = wantedBots(file, config)
   const plan = (present: readonly Bot[]): BotPlan => planBots(present, wanted, { prune, defaultAudiences: config.audience }, clock())
   const present = await allBots({ bots })

@@ -3,8 +3,9 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { apply } from '../../src/cli/apply.ts'
 import { openShell } from '../fakes/pool-processes.ts'
-import { temporaryFolder } from '../fakes/service.ts'
+import { startService, temporaryFolder } from '../fakes/service.ts'
 
 t.setTimeout(180_000)
 
@@ -133,4 +134,14 @@ await t.test('the last admin is not taken away', async t => {
     t.match(await shell.run('apply', '-f', 'less.yaml', ...options), { code: 1, stderr: /nobody would be admin any more/ }, file)
   }
   t.match(await shell.json('bot', 'show', 'admin-bot'), { scopes: ['admin'], enabled: true })
+})
+
+await t.test('what was not compared is not done', async t => {
+  const { bot, parts } = await startService(t)
+  await bot('seen')
+  const seen = await parts.bots.list({ limit: 10 })
+  await bot('made-meanwhile')
+  const late = { ...parts, bots: { ...parts.bots, list: async () => seen } }
+  await t.rejects(apply({ content: { bots: [] }, placeOf: field => field }, { file: '-', prune: true, json: true }, late), { message: /somebody has changed bots/ })
+  t.equal((await parts.bots.list({ limit: 10 })).length, 2)
 })

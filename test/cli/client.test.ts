@@ -196,3 +196,17 @@ await t.test('agent --exec: signals go to the command', async t => {
   killed.child.kill('SIGTERM')
   t.equal(await killed.ended, 143)
 })
+
+await t.test('agent --exec: a command that runs goes on when there are no more tokens', async t => {
+  await server.run('bot', 'create', 'short-bot', '--ttl', '5s')
+  const { secret } = await server.json<{ secret: string }>('secret', 'create', 'short-bot')
+  const client = openClient(t, { MINTMARK_CLIENT_ID: 'short-bot' })
+  writeFileSync(join(client.folder, 'secret'), secret)
+  const job = client.start('agent', '--out', 'token', '--exec', 'sh', '-c', 'echo ready; while [ ! -e stop ]; do sleep 0.05; done; exit 3')
+  await until(() => job.output().stdout.includes('ready'))
+  await server.run('bot', 'disable', 'short-bot')
+  await until(() => job.output().stderr.includes('the token is not renewed any more; the command runs on'))
+  t.match(job.output().stderr, /no new token: [^"]*invalid_client/)
+  writeFileSync(join(client.folder, 'stop'), '')
+  t.equal(await job.ended, 3)
+})
