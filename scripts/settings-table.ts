@@ -9,7 +9,8 @@ export const VALUES_SCHEMA = new URL('../deploy/helm/mintmark/values.schema.json
 const MARKED = /(?<=<!-- settings -->\n).*(?=<!-- \/settings -->)/s
 
 /** The chart has values of their own for these. */
-const OF_THE_CHART = ['MINTMARK_HOST', 'MINTMARK_PORT', 'MINTMARK_PUBLIC_URL', 'MINTMARK_DATABASE_URL', 'MINTMARK_MASTER_KEY']
+const OF_THE_CHART = ['MINTMARK_HOST', 'MINTMARK_PORT', 'MINTMARK_PUBLIC_URL', 'MINTMARK_DATABASE_URL', 'MINTMARK_MASTER_KEY',
+  'MINTMARK_URL', 'MINTMARK_CLIENT_ID', 'MINTMARK_CLIENT_SECRET']
 /** OpenMetadata's guide sets these beside those that mean something here. */
 export const IGNORED_SETTINGS = ['AUTHORIZER_CLASS_NAME', 'AUTHORIZER_REQUEST_FILTER']
 

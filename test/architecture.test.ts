@@ -11,7 +11,7 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/admin/bot-document', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
+  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/problems', 'http/admin/bot-document', 'http/admin/credentials', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
   server: ['app', 'background', 'parts', 'config', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
   main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   background: ['type parts', 'type telemetry/log'],

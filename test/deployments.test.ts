@@ -11,9 +11,7 @@ const read = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8')
 const files = globSync(['*.md', 'deploy/**', 'docs/**', 'examples/**', 'compose*.yaml', 'Dockerfile'], { cwd: ROOT, withFileTypes: true })
   .filter(entry => !entry.isDirectory()).map(entry => `${entry.parentPath}/${entry.name}`.replace(ROOT.pathname, ''))
 
-/** Of the command line's client side: contract 2 names them apart, since the service does not read them. */
-const OF_CLIENTS = ['MINTMARK_URL', 'MINTMARK_CLIENT_ID', 'MINTMARK_CLIENT_SECRET']
-const known = new Set([...Object.keys(SETTINGS), ...IGNORED_SETTINGS, ...OF_CLIENTS])
+const known = new Set([...Object.keys(SETTINGS), ...IGNORED_SETTINGS])
 
 await t.test('every setting that they name exists', async t => {
   t.ok(files.length > 30, 'the files were found')

@@ -12,6 +12,7 @@ import type { AuditDraft } from '../telemetry/audit.ts'
 import { fitsIntoToken } from '../tokens/mint.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { allBots } from './bots.ts'
+import { isTrustedIssuer } from './credentials.ts'
 import { byCli, Failed, print, subcommand, withParts, type OutputOptions } from './output.ts'
 import { readYaml, writeYaml, type YamlFile } from './yaml-file.ts'
 
@@ -61,8 +62,7 @@ export async function apply (file: YamlFile, { prune = false, dryRun = false, js
 
 /** Throws {@link Failed} with every fault, by line. */
 function wantedBots (file: YamlFile, config: Config): readonly WantedBot[] {
-  const isTrustedIssuer = (issuer: string): boolean => config.trustedIssuers.some(trusted => trusted.issuer === issuer)
-  const read = readDocument(file.content, { ...config, isTrustedIssuer })
+  const read = readDocument(file.content, { ...config, isTrustedIssuer: isTrustedIssuer(config) })
   if ('wanted' in read) return read.wanted
   throw new Failed(read.faults.map(({ field, message }) => `${file.placeOf(field)}: ${field} ${message}`).join('\n'))
 }

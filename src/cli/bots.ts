@@ -10,7 +10,8 @@ import type { Parts } from '../parts.ts'
 import type { AuditDraft } from '../telemetry/audit.ts'
 import { fitsIntoToken } from '../tokens/mint.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
-import { botName, byCli, collect, duration, Failed, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { addCredentialCommands } from './credentials.ts'
+import { botName, byCli, collect, duration, Failed, noSuchBot, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
 
 interface CreateOptions extends OutputOptions {
   role?: string[]
@@ -66,6 +67,7 @@ export function addBotCommands (program: Command, command: string): void {
     print(options, { name }, `${name} is deleted; its tokens are refused`)
   })
 
+  addCredentialCommands(bot)
   addSecretCommands(program)
 }
 
@@ -165,8 +167,4 @@ function describeBot (bot: ReturnType<typeof showBot>): string {
 function found (bot: Bot | null, name: string): Bot {
   if (!bot) throw noSuchBot(name)
   return bot
-}
-
-function noSuchBot (name: string): Failed {
-  return new Failed(`there is no bot named ${name}; "bot list" shows those that there are`)
 }

@@ -80,3 +80,7 @@ export function collect (text: string, before: string[] = []): string[] {
   if (text === '') throw new InvalidArgumentError('It may not be empty.')
   return before.includes(text) ? before : [...before, text]
 }
+
+export function noSuchBot (name: string): Failed {
+  return new Failed(`there is no bot named ${name}; "bot list" shows those that there are`)
+}

@@ -27,7 +27,7 @@ function readText (file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8')
   } catch (error) {
-    throw new Failed(`-f takes a readable file: ${(error as Error).message}`)
+    throw new Failed(`${file} cannot be read: ${(error as Error).message}`)
   }
 }
 

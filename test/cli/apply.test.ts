@@ -118,7 +118,7 @@ await t.test('faults are told by line, all at once, and nothing is done', async 
   t.match(await shell.run('apply', '-f', 'faulty.yaml'), { code: 1, stderr: /^faulty\.yaml:3: / })
   write('bots: [{name: a, cognitoClientIds: [x]}, {name: b, cognitoClientIds: [x]}]', 'faulty.yaml')
   t.match(await shell.run('apply', '-f', 'faulty.yaml'), { code: 1, stderr: /x would stand for a and b/ })
-  t.match(await shell.run('apply', '-f', 'nowhere.yaml'), { code: 1, stderr: /takes a readable file/ })
+  t.match(await shell.run('apply', '-f', 'nowhere.yaml'), { code: 1, stderr: /nowhere.yaml cannot be read: ENOENT/ })
   t.match(await shell.run('apply'), { code: 2 })
   t.match(await shell.run('bot', 'show', 'good-bot'), { code: 1 })
 

@@ -7,6 +7,7 @@ import { faultOfClientKey, faultOfClientKeys } from '../../bots/client-keys.ts'
 import { faultsOfTrustRule } from '../../bots/trust.ts'
 import type { Clock } from '../../keys/signing-key.ts'
 import { Problem, type FieldFault } from '../problems.ts'
+import { compileBody } from '../requests.ts'
 import { ByName, type BotPolicy } from './bot-shapes.ts'
 import { assertMayTouch, noSuchBot } from './bots.ts'
 import { byOf } from './guard.ts'
@@ -34,6 +35,10 @@ export const TrustRules = Type.Array(Type.Object({
   pipelineClaim: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'The claim that names the pipeline, by name or by JSON Pointer' })),
   runClaim: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'The claim that names the run' }))
 }, { additionalProperties: false }), { maxItems: 50 })
+
+/** For what comes in a file. */
+export const judgeKeySet = compileBody(KeySet)
+export const judgeTrustRules = compileBody(TrustRules)
 
 export const adminCredentialRoutes: FastifyPluginAsyncTypebox<AdminCredentialParts> = async (app, { bots, policy, clock, isTrustedIssuer, afterChange }) => {
   async function change (request: FastifyRequest<{ Params: { name: string } }>, changes: Partial<Bot>, action: string, detail: Record<string, unknown>): Promise<void> {
