@@ -30,6 +30,8 @@ export interface TrustedIssuers {
 }
 
 const JWKS_PATH = '/.well-known/jwks.json'
+/** OpenMetadata's address of it, which the service answers at, too. */
+const OM_JWKS_PATH = '/api/v1/system/config/jwks'
 const JWKS_REFRESH_SECONDS = 300
 const POOL_REFRESH_SECONDS = 3_600
 const LONGEST_JWKS_PAUSE_SECONDS = 60
@@ -44,7 +46,7 @@ export function createTrustedIssuers (options: Options, { clock, get, onFetched,
     createRemoteKeys({ jwksUri, clock, get, refreshAfterSeconds, onFetched: ({ error }) => { onFetched(jwksUri, error) } })
 
   const keys = keysAt(options.jwksUri ?? options.issuer + JWKS_PATH, JWKS_REFRESH_SECONDS)
-  const uri = options.revocationsUri ?? options.issuer + FEED_PATH
+  const uri = options.revocationsUri ?? serviceOf(options) + FEED_PATH
   const revocations = createRemoteRevocations({ uri, keys, clock, get, issuer: options.issuer, clockToleranceSeconds: options.clockToleranceSeconds, onFetched: ({ error }) => { onFetched(uri, error) } })
   const rules = createAdminRules({ issuer: options.issuer, groups: options.adminGroups, principals: options.adminPrincipals, principalDomain: options.principalDomain })
   const bots = machinesOf(options, revocations)
@@ -97,6 +99,12 @@ function ownTokens ({ audience }: Options, keys: RemoteKeys, revocations: Remote
     revocations,
     isAdmin
   })
+}
+
+/** Where the service is: the feed is beside the JWKS, unless that is somewhere of its own. */
+function serviceOf ({ issuer, jwksUri }: Options): string {
+  const path = [JWKS_PATH, OM_JWKS_PATH].find(known => jwksUri?.endsWith(known))
+  return jwksUri !== undefined && path !== undefined ? jwksUri.slice(0, -path.length) : issuer
 }
 
 /** Which they are stands in the feed. */

@@ -34,7 +34,7 @@ export interface MintmarkOptions {
   machines?: Readonly<Record<string, MachineOptions>>
   /** Where the issuer's JWKS is, if not at `<issuer>/.well-known/jwks.json`. */
   jwksUri?: string
-  /** Where the issuer's revocation feed is, if not at `<issuer>/.well-known/token-revocations`. */
+  /** Where the issuer's revocation feed is, if not at `<issuer>/.well-known/token-revocations`, or beside a `jwksUri` at one of the service's own paths. */
   revocationsUri?: string
   /** How often the feed is asked for; 3 by default, 60 at most. A revocation is known here after that, and 11 seconds where a cache stands between. */
   revocationsRefreshSeconds?: number
