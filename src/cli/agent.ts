@@ -10,7 +10,7 @@ import { realWorld, startTokenSource, type IssuedToken } from '../client/token-s
 import { environmentForOthers } from '../config.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { readClient, withClientOptions, type ClientOptions } from './client.ts'
-import { Failed, print, subcommand } from './output.ts'
+import { Failed, subcommand } from './output.ts'
 import { asFailure, PATIENCE_SECONDS, showToken } from './token.ts'
 
 interface AgentOptions extends ClientOptions {
@@ -46,12 +46,12 @@ export function addAgentCommand (program: Command): void {
   })
 }
 
-function assertUsage (words: string[], { out, once, exec, execVar, json }: AgentOptions, command: Command): void {
+function assertUsage (words: string[], { out, exec, execVar, json }: AgentOptions, command: Command): void {
   if (exec && words.length === 0) command.error('error: --exec takes a command')
   if (!exec && words.length > 0) command.error('error: a command follows --exec')
   if (!exec && out === undefined) command.error('error: --out takes the file for the token; without it only --exec makes sense')
   if (!exec && execVar !== 'OM_JWT_TOKEN') command.error('error: --exec-var goes with --exec')
-  if (json && (exec || !once)) command.error('error: --json goes with --once; the log is JSON anyway, on stderr')
+  if (json && exec) command.error('error: --json would mix with what the command prints; the log is JSON anyway, on stderr')
 }
 
 async function run (words: string[], options: AgentOptions, command: Command): Promise<number> {
@@ -63,12 +63,11 @@ async function run (words: string[], options: AgentOptions, command: Command): P
   if (file !== undefined) assertPlace(file)
   const source = startTokenSource({ ...sourceOptions, patienceSeconds: once ? PATIENCE_SECONDS : Infinity, onFailure: logWaiting(log) })
   const renews = file !== undefined && !once
-  const agent = createAgent({ source, save: saveTo(file, options.mode), place: file ?? 'the environment of the command', renews, log, signal: stopping.signal, world: realWorld })
+  const agent = createAgent({ source, save: saveTo(file, options), place: file ?? 'the environment of the command', renews, log, signal: stopping.signal, world: realWorld })
   try {
     const first = await agent.refresh()
     if (exec) return await runCommand(words, first, { agent, options, log, stopping, renews })
     if (!once) await agent.keepFresh()
-    if (options.json) print(options, { file, expiresAt: showToken(first).expiresAt }, '')
     return 0
   } catch (error) {
     const signal = stopping.signal.reason as NodeJS.Signals | undefined
@@ -109,12 +108,14 @@ function stopBySignal (): { signal: AbortSignal, stop: (signal: NodeJS.Signals) 
   return { signal: ending.signal, stop, leave () { for (const signal of signals) process.off(signal, stop) } }
 }
 
-function saveTo (file: string | undefined, mode: number): (issued: IssuedToken) => Promise<void> {
-  return async ({ token }) => {
+function saveTo (file: string | undefined, { mode, json }: AgentOptions): (issued: IssuedToken) => Promise<void> {
+  return async issued => {
     if (file === undefined) return
-    await writeTokenFile(file, token, mode).catch((error: unknown) => {
+    await writeTokenFile(file, issued.token, mode).catch((error: unknown) => {
       throw new Failed(`the token cannot be written to ${file}: ${(error as Error).message}`, { cause: error })
     })
+    const { token: _, ...shown } = showToken(issued)
+    if (json) console.log(JSON.stringify({ file, ...shown }))
   }
 }
 

@@ -167,6 +167,18 @@ await t.test('a service that is away for longer: the last token stays, and a new
   t.ok(town.bad.every(line => Number(/\d+/.exec(line)?.[0]) < 235), `it is renewed within the longest wait after: ${town.bad.at(-1) ?? ''}`)
 })
 
+await t.test('renewed at 80 % of its life, or a little sooner', async t => {
+  const town = await startTown(t, 100)
+  let first = ''
+  town.story = {
+    1: () => { first = readFileSync(town.file, 'utf8') },
+    77: () => { t.equal(readFileSync(town.file, 'utf8'), first) },
+    81: () => { t.not(readFileSync(town.file, 'utf8'), first) },
+    82: () => { town.stopAgent() }
+  }
+  t.equal(await town.runAgent(), STOPPED)
+})
+
 await t.test('lives of five seconds', async t => {
   const town = await startTown(t, 5)
   town.story = { 60: () => { town.stopAgent() } }
