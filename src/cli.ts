@@ -2,22 +2,14 @@
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
 import { Command, CommanderError } from 'commander'
 import { addAgentCommand } from './cli/agent.ts'
-import { addApplyCommands } from './cli/apply.ts'
-import { addBackupCommand } from './cli/backup.ts'
-import { addBotCommands } from './cli/bots.ts'
-import { addDoctorCommand } from './cli/doctor.ts'
-import { addKeyCommands } from './cli/keys.ts'
-import { Failed } from './cli/output.ts'
 import { addTokenCommand } from './cli/token.ts'
-import { addVerifyCommand } from './cli/verify.ts'
-import { configFromProcess, SettingsError } from './config.ts'
-import { MasterKeyError } from './keys/local-vault.ts'
-import { serve } from './main.ts'
-import { StoreUnavailable } from './store/database.ts'
 import { version } from './version.ts'
 
 /** How the reader calls this program: in a checkout by npm, else by its name (in the image, that is a link to this file). */
 const command = process.argv[1]?.endsWith('.ts') ? 'npm run --silent mintmark --' : 'mintmark'
+
+/** Errors whose message is a sentence for the operator, by name: most of their classes belong to parts that need not be loaded. */
+const SAYING = new Set(['Failed', 'SettingsError', 'MasterKeyError', 'StoreUnavailable'])
 
 /** Which setting to look at when the system refuses something. */
 const HINTS: Record<string, string> = {
@@ -34,15 +26,11 @@ const program = new Command('mintmark')
   .enablePositionalOptions() // what follows --exec is another program's
   .configureHelp({ showGlobalOptions: true })
 
-program.command('serve').description('run the service').helpOption('--help').action(async () => { await serve(configFromProcess(), command) })
-addBotCommands(program, command)
-addApplyCommands(program)
-addKeyCommands(program)
-addVerifyCommand(program)
+/** These run beside each pipeline: they load no server and no SQL. */
+const isOfClient = ['token', 'agent'].includes(process.argv[2] ?? '')
+if (!isOfClient) (await import('./cli/service-commands.ts')).addServiceCommands(program, command)
 addTokenCommand(program)
 addAgentCommand(program)
-addDoctorCommand(program)
-addBackupCommand(program)
 exitOverrideAll(program)
 
 try {
@@ -58,10 +46,9 @@ function exitCodeOf (error: unknown): 0 | 1 | 2 {
   return 1
 }
 
-/** Errors that carry a sentence for the operator give it; of any other the name must do. */
 function messageOf (error: unknown): string {
-  if (error instanceof SettingsError || error instanceof MasterKeyError || error instanceof StoreUnavailable || error instanceof Failed) return error.message
-  const { code = '', message } = error as NodeJS.ErrnoException
+  const { name, code = '', message } = error as NodeJS.ErrnoException
+  if (SAYING.has(name)) return message
   return `${HINTS[code] ?? 'mintmark failed'}: ${message.replace(`${code}: `, '')}`
 }
 

@@ -13,7 +13,8 @@ import { fitsIntoToken } from '../tokens/mint.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { allBots } from './bots.ts'
 import { isTrustedIssuer } from './credentials.ts'
-import { byCli, Failed, print, subcommand, withParts, type OutputOptions } from './output.ts'
+import { byCli, Failed, print, subcommand, type OutputOptions } from './output.ts'
+import { withParts } from './with-parts.ts'
 import { readYaml, writeYaml, type YamlFile } from './yaml-file.ts'
 
 interface ApplyOptions extends OutputOptions {

@@ -11,7 +11,8 @@ import type { AuditDraft } from '../telemetry/audit.ts'
 import { fitsIntoToken } from '../tokens/mint.ts'
 import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { addCredentialCommands } from './credentials.ts'
-import { botName, byCli, collect, duration, Failed, noSuchBot, print, scope, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { botName, byCli, collect, duration, Failed, noSuchBot, print, scope, subcommand, table, type OutputOptions } from './output.ts'
+import { withParts } from './with-parts.ts'
 
 interface CreateOptions extends OutputOptions {
   role?: string[]

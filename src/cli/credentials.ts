@@ -5,7 +5,8 @@ import type { Config } from '../config.ts'
 import { faultsOfKeys, faultsOfTrust, judgeKeySet, judgeTrustRules } from '../http/admin/credentials.ts'
 import { faultsOf, type FieldFault } from '../http/problems.ts'
 import type { Parts } from '../parts.ts'
-import { botName, byCli, Failed, noSuchBot, print, subcommand, withParts, type OutputOptions } from './output.ts'
+import { botName, byCli, Failed, noSuchBot, print, subcommand, type OutputOptions } from './output.ts'
+import { withParts } from './with-parts.ts'
 import { readYaml, type YamlFile } from './yaml-file.ts'
 
 export function addCredentialCommands (bot: Command): void {

@@ -6,7 +6,8 @@ import { KeyRefused } from '../keys/key-import.ts'
 import type { Imported, ImportRequest, KnownKey } from '../keys/key-office.ts'
 import type { RotationWish } from '../keys/rotator.ts'
 import type { Parts } from '../parts.ts'
-import { byCli, Failed, print, reason, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { byCli, Failed, print, reason, subcommand, table, type OutputOptions } from './output.ts'
+import { withParts } from './with-parts.ts'
 
 interface DryRunOptions extends OutputOptions {
   dryRun?: true

@@ -1,12 +1,9 @@
-/** What the commands share: how they open the parts, and how they say what came of it. */
+/** What the commands share: what they take, and how they say what came of it. */
 import { userInfo } from 'node:os'
 import { InvalidArgumentError, type Command } from 'commander'
 import { BOT_NAME_PATTERN, SCOPE_PATTERN } from '../bots/bot.ts'
-import { configFromProcess } from '../config.ts'
 import { DURATION_FORM, parseDuration } from '../duration.ts'
-import { openParts, type OpenOptions, type Parts } from '../parts.ts'
 import type { By } from '../telemetry/audit.ts'
-import { createLog } from '../telemetry/log.ts'
 
 /** Who acts, for the audit trail: whoever is logged in here. */
 export function byCli (): By {
@@ -23,7 +20,9 @@ function userName (): string {
 }
 
 /** The command could not do what was asked; `message` says why. */
-export class Failed extends Error {}
+export class Failed extends Error {
+  override name = 'Failed'
+}
 
 export interface OutputOptions {
   json?: true
@@ -32,16 +31,6 @@ export interface OutputOptions {
 /** A subcommand with the options that all have. A value may begin with `-`, as a kid does now and then. */
 export function subcommand (parent: Command, usage: string, description: string): Command {
   return parent.command(usage).description(description).helpOption('--help').option('--json', 'answer in the shapes of the HTTP API')
-}
-
-/** Opens the database of the settings, does `work`, and closes it. */
-export async function withParts<T> (work: (parts: Parts) => Promise<T>, options: OpenOptions = {}): Promise<T> {
-  const parts = await openParts(configFromProcess(), createLog('error', process.stderr), options)
-  try {
-    return await work(parts)
-  } finally {
-    await parts.close()
-  }
 }
 
 export function print (options: OutputOptions, shape: unknown, text: string): void {

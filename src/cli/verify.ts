@@ -3,7 +3,8 @@ import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { Explanation } from '../verify/explanation.ts'
 import { judgeByJose } from '../verify/jose-judge.ts'
-import { print, subcommand, table, withParts, type OutputOptions } from './output.ts'
+import { print, subcommand, table, type OutputOptions } from './output.ts'
+import { withParts } from './with-parts.ts'
 
 export function addVerifyCommand (program: Command): void {
   subcommand(program, 'verify', 'explain what becomes of a token; exit 1 if it is refused')
