@@ -41,6 +41,7 @@ import { createRevocationFeed, type RenderedFeed } from './tokens/revocation-fee
 import type { TokenRegistry } from './tokens/token-registry.ts'
 import { countVerifications } from './verify/counted.ts'
 import type { TokenUnderTest } from './verify/trusted-issuer.ts'
+import { createVerifiedTokens, type VerifiedTokens } from './verify/verified-tokens.ts'
 import { createVerifier, type Verifier } from './verify/verifier.ts'
 import { createWorkloadJudge, type JudgeWorkload, type WorkloadParts } from './workloads/workload-tokens.ts'
 
@@ -75,6 +76,7 @@ export interface Parts {
   tokens: TokenRegistry
   mint: Mint
   verifier: Verifier
+  verifiedTokens: VerifiedTokens
   audit: AuditTrail
   metrics: Metrics
   changes: ChangeWatch
@@ -156,6 +158,7 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
     throw error
   }
 
+  const verifiedTokens = createVerifiedTokens()
   const findIssuer = issuersOf({ config, ring, legacyRing, botCache, revocations, clock, log, metrics })
   return {
     config,
@@ -181,7 +184,8 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
     judgeWorkload: createWorkloadJudge(config.trustedIssuers, { clock, clockToleranceSeconds: config.clockToleranceSeconds, onRead: reportKeys(metrics, log) }),
     tokens: createTokenRegistry(database, clock),
     mint: createMint({ ring, rotator, vault, revocations, policy: config, clock, onMinted: tokenCounts.issued }),
-    verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, onVerified: countUse(tokenCounts) }), metrics.verified),
+    verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, verifiedTokens, onVerified: countUse(tokenCounts) }), metrics.verified),
+    verifiedTokens,
     audit: createAuditTrail(database),
     metrics,
     changes,

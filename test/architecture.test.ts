@@ -23,8 +23,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type workloads', 'type telemetry'],
   http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],
-  plugin: ['loopback', 'verify', 'tokens/claims'],
-  verify: ['tokens/claims', 'type tokens/revocations', 'keys/key-ring', 'type keys/signing-key', 'keys/legacy-key'],
+  plugin: ['loopback', 'verify', 'type keys/key-ring', 'tokens/claims'],
+  verify: ['tokens/claims', 'type tokens/revocations', 'type keys/key-ring', 'keys/verification-key', 'type keys/signing-key', 'keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type bots/pipelines', 'type telemetry/audit'],
   store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/bot-plan', 'type bots/assertion-log', 'type bots/trust-book', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],
   'store/migrations': [],
@@ -148,7 +148,7 @@ await t.test('what a metadata API or a pipeline imports brings no server, no dat
   const plugin = reachedFrom('index')
   t.ok(plugin.ours.has('verify/checks'), 'the walk gets to where the work is done')
   t.same([...plugin.ours].filter(file => !['index', 'plugin', 'verify', 'tokens', 'keys', 'loopback'].includes(roomOf(file))), [])
-  t.same([...plugin.theirs].sort(), ['aws-jwt-verify', 'fastify-plugin', 'jose', 'node:crypto', 'node:http', 'node:https'], 'HTTP: as a client only')
+  t.same([...plugin.theirs].sort(), ['aws-jwt-verify', 'fastify-plugin', 'jose', 'node:crypto', 'node:http', 'node:https', 'node:v8'], 'HTTP: as a client only')
   t.same(theirs.filter(({ to, from, isTypeOnly }) => plugin.ours.has(from) && !isTypeOnly && /^node:https?$/.test(to)).map(({ from }) => from), ['verify/http-get', 'verify/http-get'])
 
   const client = reachedFrom('client')

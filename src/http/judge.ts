@@ -4,7 +4,7 @@
  */
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { VerificationKey } from '../keys/key-ring.ts'
+import type { VerificationKey } from '../keys/verification-key.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
 import { VerifyError } from '../verify/errors.ts'
 import type { Principal } from '../verify/principal.ts'

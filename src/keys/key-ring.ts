@@ -2,18 +2,9 @@
  * The ring as this process knows it: read from the store, kept in memory, looked up by the minter and the verifier.
  * It owns lookups and nothing else: the rotation plan decides when a key signs, the rotator changes the store.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { KeyStore } from './key-store.ts'
 import { isPublishedAt, signingKeyAt, stateAt, type Clock, type SigningKey } from './signing-key.ts'
-
-/** A public key in the forms that verifiers take, each made once. */
-export interface VerificationKey {
-  readonly kid: string
-  readonly jwk: { readonly kty: 'RSA', readonly use: 'sig', readonly alg: 'RS256', readonly kid: string, readonly n: string, readonly e: string }
-  readonly keyObject: KeyObject
-  /** SubjectPublicKeyInfo. */
-  readonly pem: string
-}
+import { createVerificationKeys, type VerificationKey } from './verification-key.ts'
 
 export type Lookup =
   | { found: 'key', key: VerificationKey }
@@ -37,22 +28,13 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
   let keys: readonly SigningKey[] = []
   let byKid = new Map<string, SigningKey>()
   let generation = 0
-  const verificationKeys = new Map<string, VerificationKey>()
-
-  function verificationKeyOf (key: SigningKey): VerificationKey {
-    let known = verificationKeys.get(key.kid)
-    if (!known) verificationKeys.set(key.kid, known = toVerificationKey(key.kid, key.publicKey))
-    return known
-  }
+  const verificationKeys = createVerificationKeys()
 
   function replace (ring: readonly SigningKey[]): void {
     keys = ring
     byKid = new Map(ring.map(key => [key.kid, key]))
     generation++
-    for (const kid of verificationKeys.keys()) {
-      const key = byKid.get(kid)
-      if (!key || !isPublishedAt(key, clock())) verificationKeys.delete(kid)
-    }
+    verificationKeys.keep(new Set(ring.filter(key => isPublishedAt(key, clock())).map(key => key.kid)))
   }
 
   return {
@@ -63,17 +45,10 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
       if (!key?.issuers.includes(issuer)) return { found: 'nothing' }
       const state = stateAt(key, clock())
       if (state === 'revoked') return { found: 'revoked' }
-      return state === 'gone' ? { found: 'nothing' } : { found: 'key', key: verificationKeyOf(key) }
+      return state === 'gone' ? { found: 'nothing' } : { found: 'key', key: verificationKeys.of(kid, key.publicKey) }
     },
     knowsIssuer: issuer => keys.some(key => key.issuers.includes(issuer) && stateAt(key, clock()) !== 'gone'),
     generation: () => generation,
     refresh: async () => { replace(await store.read()) }
   }
-}
-
-/** @param publicKey RSA modulus and exponent, base64url */
-export function toVerificationKey (kid: string, { n, e }: { n: string, e: string }): VerificationKey {
-  const jwk = { kty: 'RSA', use: 'sig', alg: 'RS256', kid, n, e } as const
-  const keyObject = createPublicKey({ key: jwk, format: 'jwk' })
-  return { kid, jwk, keyObject, pem: keyObject.export({ type: 'spki', format: 'pem' }).toString() }
 }

@@ -3,8 +3,9 @@
  * It signs nothing here and is never published; tokens that it signed verify until a date.
  */
 import type { AuditDraft } from '../telemetry/audit.ts'
-import { toVerificationKey, type Lookup, type VerificationKey } from './key-ring.ts'
+import type { Lookup } from './key-ring.ts'
 import type { Clock, KeyState } from './signing-key.ts'
+import { createVerificationKeys } from './verification-key.ts'
 
 export interface LegacyKey {
   /** As the headers of those tokens have it. */
@@ -59,13 +60,7 @@ export function createLegacyRing (store: LegacyKeyStore, clock: Clock): LegacyRi
 
 /** @param all the keys as they are now, whatever their state */
 export function createLegacyLookups (all: () => readonly LegacyPublicKey[], clock: Clock): LegacyLookups {
-  const verificationKeys = new WeakMap<LegacyPublicKey, VerificationKey>()
-
-  function verificationKeyOf (key: LegacyPublicKey): VerificationKey {
-    let known = verificationKeys.get(key)
-    if (!known) verificationKeys.set(key, known = toVerificationKey(key.kid, key.publicKey))
-    return known
-  }
+  const verificationKeys = createVerificationKeys()
 
   return {
     knowsIssuer: issuer => all().some(key => key.issuer === issuer && legacyStateAt(key, clock()) !== 'gone'),
@@ -73,7 +68,7 @@ export function createLegacyLookups (all: () => readonly LegacyPublicKey[], cloc
       const key = all().find(candidate => candidate.kid === kid && candidate.issuer === issuer)
       if (!key) return { found: 'nothing' }
       const state = legacyStateAt(key, clock())
-      return state === 'retired' ? { found: 'key', key: verificationKeyOf(key) } : { found: state === 'revoked' ? 'revoked' : 'nothing' }
+      return state === 'retired' ? { found: 'key', key: verificationKeys.of(kid, key.publicKey) } : { found: state === 'revoked' ? 'revoked' : 'nothing' }
     },
     verifiesUntil: kid => all().find(key => key.kid === kid)?.verifiesUntil ?? null
   }

@@ -2,6 +2,7 @@
  * Whose tokens a metadata API trusts: the issuer's, those of other servers that the issuer vouches for, and those of user pools.
  * It owns what is fetched from each, and keeps it fresh.
  */
+import type { Lookup } from '../keys/key-ring.ts'
 import { FEED_PATH } from '../tokens/claims.ts'
 import { createAdminRules } from '../verify/admins.ts'
 import { botTokens } from '../verify/bot-tokens.ts'
@@ -12,6 +13,7 @@ import { legacyTokens } from '../verify/legacy-tokens.ts'
 import { createRemoteKeys, type RemoteKeys } from '../verify/remote-keys.ts'
 import { createRemoteRevocations, type RemoteRevocations } from '../verify/remote-revocations.ts'
 import type { FindIssuer, TrustedIssuer } from '../verify/trusted-issuer.ts'
+import { whenThere } from '../verify/when-there.ts'
 import { keepFresh, type Pace, type StartTimer } from './keep-fresh.ts'
 import { listOf, poolsOf, type Options } from './options.ts'
 
@@ -71,7 +73,7 @@ export function createTrustedIssuers (options: Options, { clock, get, onFetched,
   }
 
   return {
-    findIssuer: async iss => issuers.get(iss) ?? await findLegacyIssuer(iss, revocations),
+    findIssuer: iss => issuers.get(iss) ?? findLegacyIssuer(iss, revocations),
     start () {
       const feedPause = (): number => Math.max(SHORTEST_FEED_PAUSE_SECONDS, Math.min(options.revocationsRefreshSeconds, revocations.lifeSeconds() / LOOKS_A_LIFE))
       const jwksPace = (seconds: number): Pace => ({ everySeconds: () => seconds, longestPauseSeconds: LONGEST_JWKS_PAUSE_SECONDS })
@@ -86,14 +88,19 @@ export function createTrustedIssuers (options: Options, { clock, get, onFetched,
 }
 
 function ownTokens ({ audience }: Options, keys: RemoteKeys, revocations: RemoteRevocations, isAdmin: Parameters<typeof botTokens>[0]['isAdmin']): TrustedIssuer {
+  async function findByAsking (kid: string): Promise<Lookup> {
+    await revocations.settle()
+    const key = revocations.isKeyRevoked(kid) ? undefined : await keys.find(kid)
+    const droppedAt = key ? null : keys.droppedAt(kid)
+    if (droppedAt !== null) await revocations.hearSince(droppedAt) // to know whether it was revoked
+    if (revocations.isKeyRevoked(kid)) return { found: 'revoked' }
+    return key ? { found: 'key', key } : { found: 'nothing' }
+  }
+
   return botTokens({
-    async findKey (kid) {
-      await revocations.settle()
-      const key = revocations.isKeyRevoked(kid) ? undefined : await keys.find(kid)
-      const droppedAt = key ? null : keys.droppedAt(kid)
-      if (droppedAt !== null) await revocations.hearSince(droppedAt) // to know whether it was revoked
-      if (revocations.isKeyRevoked(kid)) return { found: 'revoked' }
-      return key ? { found: 'key', key } : { found: 'nothing' }
+    findKey (kid) {
+      if (revocations.isStale() || !keys.held(kid)) return findByAsking(kid)
+      return whenThere(keys.find(kid), key => key && !revocations.isKeyRevoked(kid) ? { found: 'key', key } : findByAsking(kid))
     },
     audience: listOf(audience),
     revocations,
@@ -118,8 +125,8 @@ async function findLegacyIssuer (issuer: string, revocations: RemoteRevocations)
 function machinesOf ({ machines, principalDomain }: Options, revocations: RemoteRevocations): MappedBots {
   const byClient = new Map(Object.entries(machines))
   return {
-    isBotName: async () => false, // no registry of bots is here
-    async findByClient (clientId) {
+    isBotName: () => false, // no registry of bots is here
+    findByClient (clientId) {
       const machine = byClient.get(clientId)
       if (!machine) return null
       const { name, roles = [], scopes = [] } = machine

@@ -1,10 +1,12 @@
 /** Tokens that we minted: how their claims read, and what may have been taken back. */
 import type { Lookup } from '../keys/key-ring.ts'
+import type { VerificationKey } from '../keys/verification-key.ts'
 import { BOT_TOKEN_TYPES, splitScope } from '../tokens/claims.ts'
 import type { Revocations } from '../tokens/revocations.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
 import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
+import { whenThere } from './when-there.ts'
 
 export interface BotTokenParts {
   /** Keys of the issuer that the token names. Throws `keys_unavailable`. */
@@ -21,13 +23,7 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     types: BOT_TOKEN_TYPES,
     expectedAudience: parts.audience?.join(' or ') ?? 'any',
     hasGoodSignature: ({ raw, key, judge }) => judge(raw, key),
-    async findKey (kid) {
-      const lookup = await parts.findKey(kid)
-      if (lookup.found === 'key') return lookup.key
-      throw lookup.found === 'revoked'
-        ? new VerifyError('key_revoked', 'The key that signed this token was revoked: fetch a new token')
-        : new VerifyError('key_unknown', 'The issuer has no key of this kid: it was never published, or it is long gone')
-    },
+    findKey: kid => whenThere(parts.findKey(kid), keyOf),
     checkAudience: token => { checkAudience(token, parts.audience) },
     checkUse,
     checkRevocation: token => { checkRevocation(token, parts) },
@@ -36,6 +32,13 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     },
     toPrincipal: token => toPrincipal(token, parts)
   }
+}
+
+function keyOf (lookup: Lookup): VerificationKey | VerifyError {
+  if (lookup.found === 'key') return lookup.key
+  return lookup.found === 'revoked'
+    ? new VerifyError('key_revoked', 'The key that signed this token was revoked: fetch a new token')
+    : new VerifyError('key_unknown', 'The issuer has no key of this kid: it was never published, or it is long gone')
 }
 
 function checkAudience ({ payload, demands }: TokenUnderTest, expected: readonly string[] | null): void {

@@ -4,7 +4,9 @@
  */
 import { assertSize, decodeUnverified } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
-import type { FindIssuer, TokenUnderTest } from './trusted-issuer.ts'
+import type { FindIssuer, TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
+import { digestOf, type VerifiedTokens } from './verified-tokens.ts'
+import { whenThere } from './when-there.ts'
 
 export type CheckName =
   | 'token' | 'size' | 'form' | 'algorithm' | 'issuer' | 'key' | 'signature' | 'type' | 'times'
@@ -16,23 +18,26 @@ export interface Check {
   readonly run: (token: TokenUnderTest) => void | Promise<void>
 }
 
-/** @param clockToleranceSeconds how far the clocks of issuer and verifier may differ */
-export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: number): readonly Check[] {
+/**
+ * What was verified before spares `form` its parsing and `signature` its RSA; each check runs for each request.
+ * @param clockToleranceSeconds how far the clocks of issuer and verifier may differ
+ */
+export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: number, verifiedTokens: VerifiedTokens): readonly Check[] {
   return [
     { name: 'token', run: checkPresent },
     { name: 'size', run: token => { assertSize(token.raw) } },
-    { name: 'form', run: token => { Object.assign(token, decodeUnverified(token.raw)) } },
+    { name: 'form', run: token => { checkForm(token, verifiedTokens) } },
     { name: 'algorithm', run: checkAlgorithm },
-    { name: 'issuer', run: async token => { await checkIssuer(token, findIssuer) } },
-    { name: 'key', run: checkKey },
-    { name: 'signature', run: checkSignature },
+    { name: 'issuer', run: token => checkIssuer(token, findIssuer) },
+    { name: 'key', run: token => checkKey(token, verifiedTokens) },
+    { name: 'signature', run: token => checkSignature(token, verifiedTokens) },
     { name: 'type', run: checkType },
     { name: 'times', run: token => { checkTimes(token, clockToleranceSeconds) } },
     { name: 'audience', run: token => { token.issuer.checkAudience(token) } },
     { name: 'use', run: token => { token.issuer.checkUse(token) } },
     { name: 'revocation', run: token => { token.issuer.checkRevocation(token) } },
     { name: 'enabled', run: token => { token.issuer.checkEnabled(token) } },
-    { name: 'principal', run: async token => { token.principal = await token.issuer.toPrincipal(token) } },
+    { name: 'principal', run: token => whenThere(token.issuer.toPrincipal(token), principal => { token.principal = principal }) },
     { name: 'kind', run: checkKind },
     { name: 'scopes', run: checkScopes },
     { name: 'roles', run: checkRoles },
@@ -46,28 +51,47 @@ function checkPresent ({ raw }: TokenUnderTest): void {
   if (raw === '') throw new VerifyError('token_missing', 'Send the token as "Authorization: Bearer <token>"')
 }
 
+function checkForm (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void {
+  token.digest = digestOf(token.raw)
+  token.known = verifiedTokens.recall(token.digest, token.now)
+  const { header, payload } = token.known ?? decodeUnverified(token.raw)
+  token.header = header
+  token.payload = payload
+}
+
 function checkAlgorithm ({ header }: TokenUnderTest): void {
   if (header.alg !== 'RS256') throw new VerifyError('algorithm_not_allowed', 'Only RS256 is accepted')
 }
 
-async function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): Promise<void> {
+function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): void | Promise<void> {
   const { iss } = token.payload
   if (typeof iss !== 'string') throw missingClaim('iss', 'a string')
-  const issuer = await findIssuer(iss)
-  if (!issuer) throw new VerifyError('issuer_unknown', 'The issuer (iss) is neither ours nor a configured user pool')
-  token.issuer = issuer
+  return whenThere(findIssuer(iss), (issuer: TrustedIssuer | undefined) => {
+    if (!issuer) throw new VerifyError('issuer_unknown', 'The issuer (iss) is neither ours nor a configured user pool')
+    token.issuer = issuer
+  })
 }
 
-async function checkKey (token: TokenUnderTest): Promise<void> {
+function checkKey (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void | Promise<void> {
   const { kid } = token.header
   if (typeof kid !== 'string' || kid === '') throw new VerifyError('key_unknown', 'The header names no key (kid)')
-  token.key = await token.issuer.findKey(kid)
+  return whenThere(token.issuer.findKey(kid), found => {
+    if (found instanceof VerifyError) {
+      if (token.known) verifiedTokens.dropKey(token.known.key)
+      throw found
+    }
+    token.key = found
+  })
 }
 
-async function checkSignature (token: TokenUnderTest): Promise<void> {
-  if (!await token.issuer.hasGoodSignature(token)) {
-    throw new VerifyError('signature_invalid', 'The signature does not match the key that the header names')
-  }
+/** The same bytes under the same key need no second judgement: under another key, though of the same kid, they do. */
+function checkSignature (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void | Promise<void> {
+  if (token.known?.key === token.key) return undefined
+  if (token.known) verifiedTokens.dropKey(token.known.key)
+  return whenThere(token.issuer.hasGoodSignature(token), isGood => {
+    if (!isGood) throw new VerifyError('signature_invalid', 'The signature does not match the key that the header names')
+    verifiedTokens.remember(token)
+  })
 }
 
 function checkType ({ header: { typ }, issuer }: TokenUnderTest): void {

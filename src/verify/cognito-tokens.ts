@@ -2,7 +2,7 @@
 import { JwtVerifier } from 'aws-jwt-verify'
 import { JwtParseError } from 'aws-jwt-verify/error'
 import type { JwksCache } from 'aws-jwt-verify/jwk'
-import type { VerificationKey } from '../keys/key-ring.ts'
+import type { VerificationKey } from '../keys/verification-key.ts'
 import { splitScope } from '../tokens/claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
@@ -10,6 +10,7 @@ import { judgeByJose } from './jose-judge.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
 import type { RemoteKeys } from './remote-keys.ts'
 import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
+import { whenThere } from './when-there.ts'
 
 export interface CognitoTokenParts {
   keys: RemoteKeys
@@ -33,9 +34,9 @@ export type MappedBot = Pick<Principal, 'name' | 'email' | 'roles' | 'scopes'> &
 
 export interface MappedBots {
   /** True if a bot has this name: a user must not be taken for it. */
-  isBotName: (name: string) => Promise<boolean>
+  isBotName: (name: string) => boolean | Promise<boolean>
   /** The bot that lists this machine client as its own. */
-  findByClient: (clientId: string) => Promise<MappedBot | null>
+  findByClient: (clientId: string) => MappedBot | null | Promise<MappedBot | null>
 }
 
 export interface CognitoUser {
@@ -50,11 +51,7 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
     kind: 'user',
     types: [null, 'jwt'],
     expectedAudience: parts.clientIds?.join(' or ') ?? 'any client of the pool',
-    async findKey (kid) {
-      const key = await parts.keys.find(kid)
-      if (!key) throw new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')
-      return key
-    },
+    findKey: kid => whenThere(parts.keys.find(kid), key => key ?? new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')),
     hasGoodSignature: judgeByAws(),
     checkAudience: ({ payload }) => { checkClient(payload, parts.clientIds) },
     checkUse: ({ payload }) => { checkUse(payload, parts.tokenUse) },
@@ -63,7 +60,7 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
       if (parts.isStale()) throw new VerifyError('state_stale', 'Bots and revocations have not been heard of for too long to trust any token')
     },
     checkEnabled () { /* Cognito does not say in a token whether its user still is enabled */ },
-    toPrincipal: async token => await toPrincipal(token, parts)
+    toPrincipal: ({ payload }) => isMachineToken(payload) ? machinePrincipal(payload, parts.bots) : userPrincipal(payload, parts)
   }
 }
 
@@ -127,13 +124,12 @@ function checkUse (payload: JsonObject, accepted: ReadonlyArray<'access' | 'id'>
   }
 }
 
-async function toPrincipal ({ payload }: TokenUnderTest, parts: CognitoTokenParts): Promise<Principal> {
-  return isMachineToken(payload) ? await machinePrincipal(payload, parts.bots) : await userPrincipal(payload, parts)
+/** A machine client stands for the bot that lists it, and is the bot: with its roles, scopes, e-mail, and its revocations. */
+function machinePrincipal (payload: JsonObject, bots: MappedBots): Principal | Promise<Principal> {
+  return whenThere(bots.findByClient(clientIdOf(payload) ?? ''), bot => asBot(payload, bot))
 }
 
-/** A machine client stands for the bot that lists it, and is the bot: with its roles, scopes, e-mail, and its revocations. */
-async function machinePrincipal (payload: JsonObject, bots: MappedBots): Promise<Principal> {
-  const bot = await bots.findByClient(clientIdOf(payload) ?? '')
+function asBot (payload: JsonObject, bot: MappedBot | null): Principal {
   if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot: an admin can add it to a bot\'s cognitoClientIds')
   if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
   if (!bot.enabled) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
@@ -141,13 +137,15 @@ async function machinePrincipal (payload: JsonObject, bots: MappedBots): Promise
   return { ...commonOf(payload), kind: 'bot', name, email, roles, scopes, groups: [], admin: false }
 }
 
-async function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Promise<Principal> {
+function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Principal | Promise<Principal> {
   const user: CognitoUser = { subject: String(payload.sub), groups: stringsOf(payload['cognito:groups'] ?? []), verifiedEmail: verifiedEmailOf(payload) }
   assertDomain(user, parts.requiredDomain)
   const name = nameOf(payload, parts.principalClaims)
-  if (await parts.bots.isBotName(name)) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
-  const roles = new Set(user.groups.flatMap(group => parts.rolesByGroup?.get(group) ?? []))
-  return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+  return whenThere(parts.bots.isBotName(name), isBotName => {
+    if (isBotName) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
+    const roles = new Set(user.groups.flatMap(group => parts.rolesByGroup?.get(group) ?? []))
+    return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+  })
 }
 
 function commonOf (payload: JsonObject): Omit<Principal, 'kind' | 'name' | 'email' | 'roles' | 'groups' | 'scopes' | 'admin'> {

@@ -1,5 +1,5 @@
 /** A revocation feed as it was fetched: read, and judged by a key of its issuer. When one takes the place of another is decided here too. */
-import type { VerificationKey } from '../keys/key-ring.ts'
+import type { VerificationKey } from '../keys/verification-key.ts'
 import { FEED_TYPE, type FeedClaims } from '../tokens/claims.ts'
 import { decodeUnverified, type JsonObject } from './compact-token.ts'
 import { judgeByJose } from './jose-judge.ts'

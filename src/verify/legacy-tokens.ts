@@ -22,7 +22,7 @@ export function legacyTokens ({ issuer, keys, revocations }: LegacyTokenParts): 
     findKey (kid) {
       const lookup = keys.find(issuer, kid)
       if (lookup.found === 'key') return lookup.key
-      throw lookup.found === 'revoked'
+      return lookup.found === 'revoked'
         ? new VerifyError('key_revoked', 'The legacy key that signed this token was revoked: fetch a token here')
         : new VerifyError('key_unknown', 'No legacy key of this kid was imported, or its time is over: fetch a token here')
     },

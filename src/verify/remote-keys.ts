@@ -2,15 +2,15 @@
  * The keys of an issuer elsewhere, by its JWKS: fetched when first needed, one fetch at a time, kept while it is away.
  * An unknown kid asks the issuer again, but not within the cooldown after it was last asked: whoever makes up kids must not make us knock.
  */
-import { toVerificationKey, type VerificationKey } from '../keys/key-ring.ts'
 import type { Clock } from '../keys/signing-key.ts'
+import { createVerificationKeys, type VerificationKey, type VerificationKeys } from '../keys/verification-key.ts'
 import type { JsonObject } from './compact-token.ts'
 import { VerifyError } from './errors.ts'
 import { createHttpClient, type Get, type Page } from './http-get.ts'
 
 export interface RemoteKeys {
   /** Throws `keys_unavailable` if there is no such key, and the issuer could not be asked whether there is one now. */
-  find: (kid: string) => Promise<VerificationKey | undefined>
+  find: (kid: string) => VerificationKey | undefined | Promise<VerificationKey | undefined>
   /** The key if it is in hand; asks nobody. */
   held: (kid: string) => VerificationKey | undefined
   /** When the issuer was found to publish the key no more, in seconds since the epoch; `null`: it does, or never did. */
@@ -37,6 +37,7 @@ const SMALLEST_MODULUS_BITS = 2_048
 export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
   const { jwksUri, clock, get = createHttpClient().get, refreshAfterSeconds = 3_600, onFetched } = options
   let keys: ReadonlyMap<string, VerificationKey> | undefined
+  const made = createVerificationKeys()
   const dropped = new Map<string, number>()
   let etag: string | null = null
   let fetching: Promise<void> | undefined
@@ -56,13 +57,14 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
     for (const kid of keys?.keys() ?? []) if (!published.has(kid)) dropped.set(kid, seconds())
     for (const kid of published.keys()) dropped.delete(kid)
     keys = published
+    made.keep(published)
   }
 
   async function fetchKeys (): Promise<void> {
     try {
       const page = await get(jwksUri, { accept: 'application/jwk-set+json, application/json', etag, timeoutMs: TIMEOUT_MS, largestBytes: LARGEST_JWKS_BYTES })
       if (!keys || page.status !== 304) {
-        replace(readJwks(page, jwksUri))
+        replace(readJwks(page, jwksUri, made))
         etag = page.etag
       }
       if (failure !== undefined) quietUntil = -Infinity // it was about an outage, which is over
@@ -87,13 +89,19 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
     return failure === undefined && seconds() > fetchedAt + 2 * refreshAfterSeconds
   }
 
+  async function findByAsking (kid: string): Promise<VerificationKey | undefined> {
+    if (!keys?.has(kid) && fetching) await fetching // which may have begun before the key was published
+    if (!keys?.has(kid) || mustAsk()) await ask()
+    const key = keys?.get(kid)
+    if (!key && failure !== undefined) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
+    return key
+  }
+
   return {
-    async find (kid) {
-      if (!keys?.has(kid) && fetching) await fetching // which may have begun before the key was published
-      if (!keys?.has(kid) || mustAsk()) await ask()
-      else if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
+    find (kid) {
       const key = keys?.get(kid)
-      if (!key && failure !== undefined) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
+      if (!key || mustAsk()) return findByAsking(kid)
+      if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
       return key
     },
     held: kid => keys?.get(kid),
@@ -105,23 +113,23 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
   }
 }
 
-function readJwks ({ status, text }: Page, jwksUri: string): Map<string, VerificationKey> {
+function readJwks ({ status, text }: Page, jwksUri: string, made: VerificationKeys): Map<string, VerificationKey> {
   if (status !== 200) throw new Error(`${jwksUri} answered ${status}`)
   const document: unknown = JSON.parse(text)
   const listed: unknown = (document as { keys?: unknown } | null)?.keys
   if (!Array.isArray(listed)) throw new Error(`${jwksUri} is not a JWKS`)
-  const keys = listed.map(usableKey).filter(key => key !== undefined)
+  const keys = listed.map(jwk => usableKey(jwk, made)).filter(key => key !== undefined)
   return new Map(keys.reverse().map(key => [key.kid, key]))
 }
 
 /** A key that is not RSA, not for RS256 signatures, or too small counts as unknown. */
-function usableKey (jwk: unknown): VerificationKey | undefined {
+function usableKey (jwk: unknown, made: VerificationKeys): VerificationKey | undefined {
   if (typeof jwk !== 'object' || jwk === null) return undefined
   const { kty, kid, n, e, use = 'sig', alg = 'RS256', key_ops: operations } = jwk as JsonObject
   const forSignatures = kty === 'RSA' && use === 'sig' && alg === 'RS256' && (!Array.isArray(operations) || operations.includes('verify'))
   if (!forSignatures || typeof kid !== 'string' || typeof n !== 'string' || typeof e !== 'string') return undefined
   try {
-    const key = toVerificationKey(kid, { n, e })
+    const key = made.of(kid, { n, e })
     return (key.keyObject.asymmetricKeyDetails?.modulusLength ?? 0) >= SMALLEST_MODULUS_BITS ? key : undefined
   } catch {
     return undefined

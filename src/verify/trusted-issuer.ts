@@ -1,6 +1,8 @@
-import type { VerificationKey } from '../keys/key-ring.ts'
+import type { VerificationKey } from '../keys/verification-key.ts'
 import type { JsonObject } from './compact-token.ts'
+import type { VerifyError } from './errors.ts'
 import type { Principal } from './principal.ts'
+import type { VerifiedToken } from './verified-tokens.ts'
 
 /** Says whether form, key and signature of `token` are good. Judges nothing else: times and claims are our own checks. */
 export type SignatureJudge = (token: string, key: VerificationKey) => boolean | Promise<boolean>
@@ -30,6 +32,10 @@ export interface TokenUnderTest {
   readonly demands: Demands
   /** Judges tokens of ours; how depends on the door they came in by. */
   readonly judge: SignatureJudge
+  /** Of the whole of `raw`. */
+  digest: string
+  /** What was found when its signature was last judged, if it was and was good. */
+  known: VerifiedToken | undefined
   header: JsonObject
   payload: JsonObject
   issuer: TrustedIssuer
@@ -39,7 +45,7 @@ export interface TokenUnderTest {
 
 /**
  * What the checks ask of the issuer that a token names. It decides which keys may be tried, and how its claims read.
- * Each function throws `VerifyError`.
+ * Each function throws `VerifyError`, but for `findKey`, which returns it.
  */
 export interface TrustedIssuer {
   readonly kind: 'bot' | 'user'
@@ -49,8 +55,8 @@ export interface TrustedIssuer {
   readonly types: ReadonlyArray<string | null>
   /** Tokens without `exp` and `iat` are accepted: they last as long as their key. */
   readonly endless?: true
-  /** Throws `key_unknown`, `key_revoked` or `keys_unavailable`. */
-  findKey: (kid: string) => VerificationKey | Promise<VerificationKey>
+  /** @returns the key, or `key_unknown` or `key_revoked`: it is in force no more, if it ever was. Throws `keys_unavailable`. */
+  findKey: (kid: string) => VerificationKey | VerifyError | Promise<VerificationKey | VerifyError>
   hasGoodSignature: (token: TokenUnderTest) => boolean | Promise<boolean>
   /** Throws `audience_mismatch`, `client_mismatch` or `claim_missing`. */
   checkAudience: (token: TokenUnderTest) => void

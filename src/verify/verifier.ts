@@ -9,6 +9,7 @@ import { VerifyError } from './errors.ts'
 import { explain, type Explanation, type Failure } from './explanation.ts'
 import type { Principal } from './principal.ts'
 import type { Demands, FindIssuer, SignatureJudge, TokenUnderTest } from './trusted-issuer.ts'
+import { createVerifiedTokens, type VerifiedTokens } from './verified-tokens.ts'
 
 export interface Verifier {
   /**
@@ -30,12 +31,14 @@ export interface VerifierParts {
   findIssuer: FindIssuer
   clock: Clock
   clockToleranceSeconds: number
+  verifiedTokens?: VerifiedTokens
   /** Told of each token that passed all checks; an explanation does not count. */
   onVerified?: (token: TokenUnderTest) => void
 }
 
 export function createVerifier (parts: VerifierParts): Verifier {
-  const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds)
+  const { verifiedTokens = createVerifiedTokens() } = parts
+  const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds, verifiedTokens)
 
   function underTest (raw: string, judge: SignatureJudge, demands: Demands): TokenUnderTest {
     return { raw, judge, demands, now: parts.clock() } as TokenUnderTest
@@ -44,7 +47,10 @@ export function createVerifier (parts: VerifierParts): Verifier {
   return {
     async verify (raw, judge, demands = {}) {
       const token = underTest(raw, judge, demands)
-      for (const check of checks) await check.run(token)
+      for (const check of checks) {
+        const underWay = check.run(token)
+        if (underWay instanceof Promise) await underWay
+      }
       parts.onVerified?.(token)
       return token.principal
     },

@@ -65,7 +65,7 @@ await t.test('a key that was published while a fetch was under way is found all 
 await t.test('when an outage ends, its quiet ends, too', async t => {
   const { keys, world } = start()
   world.isAway = true
-  await t.rejects(keys.find(FIRST), { code: 'keys_unavailable' })
+  await t.rejects(async () => await keys.find(FIRST), { code: 'keys_unavailable' })
   world.isAway = false
   await keys.refresh()
   world.published = KEYS
@@ -86,7 +86,7 @@ await t.test('while the issuer is away: known keys are good, of others nobody ca
   world.isAway = true
   t.notOk(await keys.refresh())
   t.ok(await keys.find(FIRST))
-  await t.rejects(keys.find(SECOND), { code: 'keys_unavailable' }, 'not that it is unknown')
+  await t.rejects(async () => await keys.find(SECOND), { code: 'keys_unavailable' }, 'not that it is unknown')
   world.isAway = false
   world.published = KEYS
   advance(10)

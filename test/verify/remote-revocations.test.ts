@@ -1,6 +1,6 @@
 /** What a verifier elsewhere makes of the feeds that it is given: which it takes, which it ignores, and how long it relies on one. */
 import t from 'tap'
-import { toVerificationKey, type VerificationKey } from '../../src/keys/key-ring.ts'
+import { toVerificationKey, type VerificationKey } from '../../src/keys/verification-key.ts'
 import type { FeedClaims } from '../../src/tokens/claims.ts'
 import type { Page } from '../../src/verify/http-get.ts'
 import { createRemoteRevocations } from '../../src/verify/remote-revocations.ts'

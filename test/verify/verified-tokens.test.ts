@@ -1,0 +1,108 @@
+/** What is remembered of verified tokens, and how much of it; what such a cache must not do stands in cache-attacks.test.ts. */
+import t from 'tap'
+import type { VerificationKey } from '../../src/keys/verification-key.ts'
+import { createVerifiedTokens, digestOf } from '../../src/verify/verified-tokens.ts'
+
+const key = (kid: string): VerificationKey => ({ kid } as VerificationKey)
+const K1 = key('k1')
+const NOW = new Date('2026-11-22T10:00:00.000Z')
+const later = (seconds: number): Date => new Date(NOW.getTime() + seconds * 1000)
+const EXP = NOW.getTime() / 1000 + 3600
+
+const token = (name: string, claims: object = {}, by = K1) => ({ header: { alg: 'RS256', kid: by.kid }, payload: { jti: name, exp: EXP, ...claims }, key: by })
+const judged = (name: string, claims: object = {}, by = K1, length = 1000) => ({ ...token(name, claims, by), raw: '.'.repeat(length), digest: name, now: NOW })
+
+await t.test('what a token says, and the key that signed it', async t => {
+  const tokens = createVerifiedTokens()
+  t.equal(tokens.recall('a', NOW), undefined)
+  tokens.remember(judged('a', { roles: ['r'], deep: [{ list: [1, null, 'x'] }] }))
+  t.strictSame(tokens.recall('a', NOW), token('a', { roles: ['r'], deep: [{ list: [1, null, 'x'] }] }))
+  t.equal(tokens.recall('a', NOW)?.key, K1)
+  t.equal(tokens.recall('b', NOW), undefined)
+})
+
+await t.test('nobody shares what another got', async t => {
+  const tokens = createVerifiedTokens()
+  const given = { roles: ['r'], deep: { list: [{ a: 1 }] } }
+  tokens.remember(judged('a', given))
+  given.roles.push('admin')
+  given.deep.list[0] = { a: 2 }
+  const first = tokens.recall('a', NOW)
+  Object.assign(first?.payload ?? {}, { scope: 'admin' })
+  Object.assign((first?.payload.deep as { list: object[] }).list[0] ?? {}, { a: 3 })
+  t.strictSame(tokens.recall('a', NOW)?.payload, { jti: 'a', exp: EXP, roles: ['r'], deep: { list: [{ a: 1 }] } })
+})
+
+await t.test('a claim __proto__ stays a claim, and becomes nobody\'s prototype', async t => {
+  const tokens = createVerifiedTokens()
+  const payload = JSON.parse(`{"__proto__":{"isBot":true},"exp":${EXP}}`) as Record<string, unknown>
+  tokens.remember({ ...judged('a'), payload })
+  const recalled = tokens.recall('a', NOW)?.payload
+  t.equal(recalled?.isBot, undefined)
+  t.ok(Object.hasOwn(recalled ?? {}, '__proto__'))
+  t.equal(Object.getPrototypeOf(recalled), Object.prototype)
+})
+
+await t.test('no entry outlives its token, whether or not it is asked for', async t => {
+  const tokens = createVerifiedTokens()
+  tokens.remember(judged('asked'))
+  tokens.remember(judged('forgotten', { exp: EXP - 100 }))
+  tokens.remember(judged('endless', { exp: null }))
+  t.ok(tokens.recall('asked', later(3599)))
+  t.equal(tokens.held().tokens, 2, 'the forgotten one is swept out')
+  t.equal(tokens.recall('asked', later(3600)), undefined)
+  tokens.remember({ ...judged('over'), now: later(3601) })
+  tokens.recall('nothing', later(3700))
+  t.equal(tokens.held().tokens, 1, 'one that is over does not get in again')
+  t.ok(tokens.recall('endless', later(1e6)), 'which lasts as long as its key')
+})
+
+await t.test('with a key go all of its tokens, and no other', async t => {
+  const tokens = createVerifiedTokens()
+  const namesake = key('k1')
+  for (let number = 0; number < 10; number++) tokens.remember(judged(`a${number}`))
+  tokens.remember(judged('b', {}, namesake))
+  tokens.dropKey(K1)
+  t.strictSame(tokens.held().tokens, 1)
+  t.ok(tokens.recall('b', NOW))
+})
+
+await t.test('a flood of good tokens stays within the bounds, and whoever comes back stays known', async t => {
+  const tokens = createVerifiedTokens({ tokens: 100, bytes: 1e9 })
+  tokens.remember(judged('regular'))
+  for (let number = 0; number < 10_000; number++) {
+    tokens.remember(judged(`f${number}`))
+    if (number % 40 === 0) t.ok(tokens.recall('regular', NOW), `after ${number}`)
+    if (tokens.held().tokens > 100) t.fail(`${tokens.held().tokens} are held`)
+  }
+  t.ok(tokens.recall('f9999', NOW), 'the latest is known')
+  t.equal(tokens.recall('f1', NOW), undefined, 'the oldest is not')
+})
+
+await t.test('bounded in bytes, too: large tokens push each other out, and one that is too large is not kept', async t => {
+  const tokens = createVerifiedTokens({ tokens: 1000, bytes: 100_000 })
+  for (let number = 0; number < 1000; number++) {
+    tokens.remember(judged(`f${number}`, {}, K1, 8192))
+    if (tokens.held().bytes > 100_000) t.fail(`${tokens.held().bytes} bytes are held`)
+  }
+  t.ok(tokens.held().tokens > 3)
+  tokens.remember(judged('huge', {}, K1, 50_000))
+  t.equal(tokens.recall('huge', NOW), undefined)
+  tokens.dropKey(K1)
+  t.strictSame(tokens.held(), { tokens: 0, bytes: 0 }, 'what is counted in is counted out')
+})
+
+await t.test('the same token twice is one entry', async t => {
+  const tokens = createVerifiedTokens()
+  for (let time = 0; time < 3; time++) tokens.remember(judged('a'))
+  const once = createVerifiedTokens()
+  once.remember(judged('a'))
+  t.strictSame(tokens.held(), once.held())
+})
+
+await t.test('a digest is one of the whole token', async t => {
+  const text = 'a'.repeat(8192)
+  const digests = new Set([text, `${text}a`, `b${text.slice(1)}`, `${text.slice(1)}b`, `${text.slice(0, 4000)}b${text.slice(4001)}`, text.toUpperCase()].map(digestOf))
+  t.equal(digests.size, 6)
+  t.equal([...digests][0]?.length, 43, 'SHA-256')
+})
