@@ -30,7 +30,8 @@ ENV NODE_ENV=production \
 # A number, so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 8590
+# The port as an env file of Docker's hands it on: with quotes, and with a comment after it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 \
-    CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MINTMARK_PORT || 8590}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MINTMARK_PORT?.match(/\\d+/)?.[0] ?? 8590}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["mintmark"]
 CMD ["serve"]

@@ -92,12 +92,12 @@ export interface OpenOptions {
   /** What time it is on this machine; a test may move it. */
   machineClock?: Clock
   overlapMs?: number
-  /** `may be lost`: go on with private halves that the master key does not open, and leave the ring as it is. */
-  keys?: 'must open' | 'may be lost'
+  /** `as they are`: leave the ring as it is. `may be lost`: that, and go on with private halves that the master key does not open. */
+  keys?: 'must open' | 'as they are' | 'may be lost'
 }
 
 /**
- * Opens the database, and brings the ring to where it can sign.
+ * Opens the database, and brings the ring to where it can sign, unless it is to stay as it is.
  * Throws `MasterKeyError` or `StoreUnavailable`, each with a sentence for the operator.
  */
 export async function openParts (config: Config, log: Log, { machineClock = () => new Date(), overlapMs = OVERLAP_MS, keys = 'must open' }: OpenOptions = {}): Promise<Parts> {
@@ -150,7 +150,7 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
 
   try {
     await changes.catchUp()
-    if (keys === 'must open') vault.assertOpens(ring.all())
+    if (keys !== 'may be lost') vault.assertOpens(ring.all())
     assertForeign(trustedButOurs(config, ring, legacyRing))
     if (keys === 'must open') await rotator.settle()
   } catch (error) {

@@ -45,6 +45,7 @@ await t.test('systemd-analyze', { skip: unless(has('systemd-analyze', '--version
 })
 
 await t.test('the unit keeps its promises to the service', async t => {
+  for (const text of [page, unit]) t.ok(Number(/systemd (\d+) or newer/.exec(text)?.[1]) >= 251, 'of %d an older systemd knows nothing: the service would make a master key of its own')
   const valueOf = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1]
   t.ok(Number(valueOf('TimeoutStopSec')) > 10, 'whoever was accepted is answered: contract, 10 seconds')
   t.equal(valueOf('KillMode'), 'mixed', 'only the first process is told to end: workers are its own business')

@@ -314,3 +314,18 @@ async function inTwos (works: Array<() => Promise<Outcome>>): Promise<Outcome[]>
   for (let index = 0; index < works.length; index += 2) outcomes.push(...await Promise.all(works.slice(index, index + 2).map(async work => await work())))
   return outcomes
 }
+
+await t.test('a dry run makes nothing, not even the keys of a new ring', async t => {
+  const folder = temporaryFolder(t)
+  const fresh = openShell(t, folder)
+  await fresh.run('bot', 'create', 'a-bot') // the database, and its first keys
+  const rings = async (): Promise<unknown> => (await fresh.json<KeyList>('key', 'list')).keys
+  const before = await rings()
+  const impatient = { MINTMARK_ROTATE_EVERY: '4s', MINTMARK_PUBLISH_AHEAD: '3s', MINTMARK_JWKS_MAX_AGE: '1s', MINTMARK_CLOCK_TOLERANCE: '0s', MINTMARK_TOKEN_TTL: '30d', MINTMARK_MAX_TOKEN_TTL: '90d' }
+  const other = openShell(t, folder, impatient)
+  for (const command of [['key', 'rotate'], ['key', 'reseal'], ['key', 'rotate', '--force']]) {
+    const { code, stderr } = await other.run(...command, '--dry-run')
+    t.equal(code, 0, stderr)
+  }
+  t.strictSame(await rings(), before, 'whatever settings it is run with')
+})

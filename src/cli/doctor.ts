@@ -7,10 +7,10 @@ import { addSeconds, pendingKeysAt } from '../keys/signing-key.ts'
 import { openParts, reasonsNotReady, type Parts } from '../parts.ts'
 import { databaseExists } from '../store/database.ts'
 import { createLog } from '../telemetry/log.ts'
-import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { workloadKeys, type WorkloadIssuer } from '../workloads/workload-tokens.ts'
+import { allBots } from './bots.ts'
 import { failed, ok, warn, type Finding } from './finding.ts'
-import { aboutDefaults, aboutMasterKey, aboutSettings } from './loose-ends.ts'
+import { aboutAdmins, aboutDefaults, aboutMasterKey, aboutSettings } from './loose-ends.ts'
 import { print, subcommand, table, type OutputOptions } from './output.ts'
 
 const MARKS = { ok: 'ok', warning: 'WARN', failed: 'FAIL' } as const
@@ -41,7 +41,8 @@ async function examine (): Promise<Finding[]> {
 async function aboutDatabase (config: Config): Promise<Finding[]> {
   if (!databaseExists(config.databaseUrl)) return [warn('database', `${withoutPassword(config.databaseUrl)} is not there`, 'it is made at the first start; if there was one, see MINTMARK_DATABASE_URL')]
   try {
-    const parts = await openParts(config, createLog('silent', process.stderr))
+    // It looks, and leaves the keys alone: whoever calls it may have other settings than the service.
+    const parts = await openParts(config, createLog('silent', process.stderr), { keys: 'as they are' })
     try {
       return [ok('database', `${withoutPassword(config.databaseUrl)} answers, and the master key opens its keys`), ...await aboutParts(parts)]
     } finally {
@@ -53,19 +54,23 @@ async function aboutDatabase (config: Config): Promise<Finding[]> {
 }
 
 async function aboutParts (parts: Parts): Promise<Finding[]> {
-  const { ring, legacyRing, clock, config, bots } = parts
-  const next = pendingKeysAt(ring.all(), clock())[0]
-  const known = await bots.list({ limit: 200 })
-  const anyAdmin = config.adminGroups.length > 0 || config.adminPrincipals.length > 0 || known.some(bot => bot.scopes.includes(ADMIN_SCOPE))
-  const strayAdmins = known.filter(bot => bot.scopes.includes(ADMIN_SCOPE) && !bot.audiences.includes(config.issuer)).map(bot => bot.name)
+  const { ring, legacyRing, clock, config } = parts
+  const known = await allBots(parts)
   return [
-    ...reasonsNotReady(parts).map(reason => failed('keys', reason, 'look at "key list"')),
-    ok('keys', `${ring.signing()?.kid ?? 'none'} signs until ${next?.signsFrom.toISOString() ?? 'further notice'}`),
+    ...ring.all().length === 0 ? [warn('keys', 'there are none yet', 'they are made at the first start')] : aboutKeys(parts),
     ...aboutSecrets(await parts.secrets.listExpiring(clock(), addSeconds(clock(), NEAR_SECONDS)), clock()),
     aboutClock(ring.all().map(key => key.publishedAt), clock()),
-    anyAdmin ? ok('admins', 'there are some') : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS'),
-    ...aboutDefaults(known, legacyRing.all(), clock()),
-    ...(strayAdmins.length > 0 ? [warn('admins', `${strayAdmins.join(', ')}: scope admin, but our issuer ${config.issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences')] : [])
+    ...aboutAdmins(config, known),
+    ...aboutDefaults(known, legacyRing.all(), clock())
+  ]
+}
+
+function aboutKeys (parts: Parts): Finding[] {
+  const { ring, clock } = parts
+  const next = pendingKeysAt(ring.all(), clock())[0]
+  return [
+    ...reasonsNotReady(parts).map(reason => failed('keys', reason, 'a service that runs mends it within 30 seconds, if the database can be written; else look at "key list"')),
+    ok('keys', `${ring.signing()?.kid ?? 'none'} signs until ${next?.signsFrom.toISOString() ?? 'further notice'}`)
   ]
 }
 

@@ -5,7 +5,7 @@ import { listKeys, showKey, showLegacyKey, touchesOf, type KeyUses } from '../ht
 import { KeyRefused } from '../keys/key-import.ts'
 import type { Imported, ImportRequest, KnownKey } from '../keys/key-office.ts'
 import type { RotationWish } from '../keys/rotator.ts'
-import type { Parts } from '../parts.ts'
+import type { OpenOptions, Parts } from '../parts.ts'
 import { byCli, Failed, print, reason, subcommand, table, type OutputOptions } from './output.ts'
 import { withParts } from './with-parts.ts'
 
@@ -58,7 +58,7 @@ function addRotateCommand (key: Command): void {
       if (!options.dryRun) return await parts.rotator.rotate(wish, byCli())
       const { revokes, ...rotation } = await parts.rotator.preview.rotate(wish)
       return { dryRun: true, ...rotation, touches: touchesOf(revokes, await readUses(parts), null) }
-    })
+    }, openedFor(options))
     const text = table([['effective at', shape.effectiveAt.toISOString()], ['signing', shape.signing], ['next', shape.next]])
     const waits = shape.effectiveAt > new Date() ? '\n\nThe next key signs when every verifier has had MINTMARK_PUBLISH_AHEAD to fetch it; --force does not wait.' : ''
     print(options, shape, `${text}${waits}${'touches' in shape ? touched(shape.touches) : ''}`)
@@ -75,7 +75,7 @@ function addRevokeCommand (key: Command): void {
         const known = await parts.keyOffice.revoke(kid, options.reason, byCli(), options.dryRun ?? false)
         if (!known) throw new Failed(`there is no key ${kid}; "key list --all" shows those that there are`)
         return await show(parts, known, options.dryRun)
-      })
+      }, openedFor(options))
       print(options, shape, 'touches' in shape ? `${kid} would be revoked${shape.legacyIssuer && shape.touches.liveTokens === 0 ? '\n\nNo token of it was seen here yet; who still has one is not known.' : touched(shape.touches)}` : `${kid} is revoked; every token that it signed is refused`)
     })
 }
@@ -90,7 +90,7 @@ function addImportCommand (key: Command): void {
     .action(async ({ privateKey, publicKey, kid, issuer, verifiesUntil, ...options }: ImportOptions) => {
       const request: ImportRequest = { privateKey, publicKey, kid, issuer, verifiesUntil }
       const shape = await withParts(async parts =>
-        await show(parts, assertTaken(await parts.keyOffice.import(request, byCli(), options.dryRun ?? false).catch(asFailure)), options.dryRun))
+        await show(parts, assertTaken(await parts.keyOffice.import(request, byCli(), options.dryRun ?? false).catch(asFailure)), options.dryRun), openedFor(options))
       const what = shape.legacyIssuer ? `legacy key ${shape.kid}: tokens of ${shape.legacyIssuer} verify until ${shape.verifiesUntil}` : `key ${shape.kid} signs from ${shape.signsFrom ?? 'now'}`
       print(options, shape, options.dryRun ? `would import ${what}` : `imported ${what}`)
     })
@@ -99,7 +99,7 @@ function addImportCommand (key: Command): void {
 function addResealCommand (key: Command): void {
   withDryRun(subcommand(key, 'reseal', 'seal every private half anew with the first of MINTMARK_MASTER_KEY; the others may then go'))
     .action(async (options: DryRunOptions) => {
-      const keys = await withParts(async ({ reseal }) => await reseal(byCli(), options.dryRun ?? false))
+      const keys = await withParts(async ({ reseal }) => await reseal(byCli(), options.dryRun ?? false), openedFor(options))
       print(options, { ...(options.dryRun && { dryRun: true }), keys }, `${keys} ${keys === 1 ? 'key' : 'keys'} ${options.dryRun ? 'would be' : 'are'} sealed with the first master key`)
     })
 }
@@ -113,6 +113,11 @@ function addReplaceLostCommand (key: Command): void {
       const done = `${count} ${options.dryRun ? 'would be' : kids.length === 1 ? 'is' : 'are'} replaced: ${kids.join(', ')}\n\nTheir tokens stay good. Restart every process of the service with the new master key.`
       print(options, { ...(options.dryRun && { dryRun: true }), replaced: kids }, kids.length === 0 ? 'the master key opens every key: nothing is lost' : done)
     })
+}
+
+/** The ring is not even settled in a dry run: the service may have other settings than whoever calls. */
+function openedFor ({ dryRun }: DryRunOptions): OpenOptions {
+  return dryRun ? { keys: 'as they are' } : {}
 }
 
 function withDryRun (command: Command): Command {

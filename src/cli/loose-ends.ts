@@ -10,10 +10,15 @@ import { formatDuration } from '../duration.ts'
 import { DEMO_MODULUS } from '../keys/demo-key.ts'
 import { legacyStateAt, type LegacyKey } from '../keys/legacy-key.ts'
 import { isLoopback } from '../loopback.ts'
+import { databaseExists } from '../store/database.ts'
+import { ADMIN_SCOPE } from '../verify/admins.ts'
 import { failed, ok, warn, type Finding } from './finding.ts'
 
 /** Longer than a night's work, a stolen token is the thief's for days. */
 const LONG_LIFE_SECONDS = 86_400
+
+/** Only the service's user gets into a folder here. Its files have an access list, which shows as a mode of 0440. */
+const SYSTEMD_CREDENTIALS = '/run/credentials/'
 
 export function * aboutSettings (config: Config): Generator<Finding> {
   const { maxTokenTtlSeconds, cognito, adminGroups, adminPrincipals, failedLoginsPerMinute, trustProxy } = config
@@ -38,11 +43,14 @@ export function * aboutMasterKey ({ masterKey, databaseUrl }: Config): Generator
   }
   const { file } = masterKey
   if (!existsSync(file)) {
-    yield warn('master key', `${file} is not there`, 'it is made at the first start; beside an existing database it must be put back')
+    yield databaseExists(databaseUrl)
+      ? failed('master key', `${file} is not there, but a database is`, 'put it back. If it is lost for good, put a new one there (32 random bytes, base64url), and "key replace-lost"')
+      : warn('master key', `${file} is not there`, 'it is made at the first start')
     return
   }
   const { mode } = statSync(file)
-  if ((mode & 0o007) !== 0) yield failed('master key', `${file} can be read by others`, `chmod 600 ${file}`)
+  if (file.startsWith(SYSTEMD_CREDENTIALS)) yield ok('master key', `${file}, handed over by systemd: back it up apart from the database`)
+  else if ((mode & 0o007) !== 0) yield failed('master key', `${file} can be read by others`, `chmod 600 ${file}`)
   else if ((mode & 0o070) !== 0) yield warn('master key', `${file} can be read by its group`, `chmod 600 ${file}, unless the group is the service's own (fsGroup of Kubernetes)`)
   else yield ok('master key', `${file}, readable by its owner only: back it up apart from the database`)
   if (areTogether(file, databaseUrl)) yield warn('master key', `${file} lies beside the database`, 'a backup of that folder holds both, and forges tokens: move the key, and set MINTMARK_MASTER_KEY_FILE')
@@ -55,6 +63,18 @@ function areTogether (masterKeyFile: string, databaseUrl: string): boolean {
   const keyFolder = realpathSync(dirname(masterKeyFile)) + sep
   const dataFolder = realpathSync(dirname(database)) + sep
   return keyFolder.startsWith(dataFolder) || dataFolder.startsWith(keyFolder)
+}
+
+/** Who they are: a bare name that is left over from a guide may mean nobody. */
+export function * aboutAdmins ({ issuer, cognito, adminGroups, adminPrincipals, principalDomain }: Config, bots: readonly Bot[]): Generator<Finding> {
+  const withScope = bots.filter(bot => bot.scopes.includes(ADMIN_SCOPE))
+  const stray = withScope.filter(bot => !bot.audiences.includes(issuer)).map(({ name }) => name)
+  const admins = [
+    ...withScope.filter(bot => bot.enabled && bot.audiences.includes(issuer)).map(({ name }) => `bot ${name}`),
+    ...(cognito ? [...adminGroups.map(group => `group ${group}`), ...adminPrincipals.map(entry => entry.includes('@') ? entry : `${entry}@${principalDomain}, or that sub`)] : [])
+  ]
+  yield admins.length > 0 ? ok('admins', admins.join('; ')) : warn('admins', 'nobody is admin', 'mintmark bot create NAME --admin --secret, or set MINTMARK_ADMIN_GROUPS')
+  if (stray.length > 0) yield warn('admins', `${stray.join(', ')}: scope admin, but our issuer ${issuer} is not among the audiences`, 'was the bot made under another MINTMARK_PUBLIC_URL? Change its audiences: mintmark export, then mintmark apply')
 }
 
 /** OpenMetadata's guide asks for two things before production. What became of them here. */

@@ -12,6 +12,8 @@ import { TEST_EVENT, temporaryFolder } from '../fakes/service.ts'
 
 interface Diagnosis { code: number | null, healthy: boolean, findings: Finding[], about: (check: string) => Finding[] }
 
+t.setTimeout(120_000)
+
 const shell = openShell(t, temporaryFolder(t))
 await shell.run('bot', 'create', 'admin-bot', '--admin')
 
@@ -63,6 +65,38 @@ await t.test('bots that are loose', async t => {
   warns(t, about('token life'), /weekly-bot \(7d\)/)
 })
 
+await t.test('who is admin', async t => {
+  const own = openShell(t, temporaryFolder(t))
+  await own.run('bot', 'create', 'zz-admin', '--admin')
+  const database = await openDatabase(`sqlite:${own.folder}/data/mintmark.db`)
+  await database.write(async transaction => {
+    const bot = await transaction.selectFrom('bots').selectAll().executeTakeFirstOrThrow()
+    await transaction.insertInto('bots').values(Array.from({ length: 200 }, (_, number) => ({ ...bot, name: `bot-${number}`, scopes: '[]' }))).execute()
+  })
+  await database.close()
+  t.match((await diagnose({}, own)).about('admins'), [{ outcome: 'ok', found: 'bot zz-admin' }], 'also behind the first 200 bots')
+
+  await own.run('bot', 'disable', 'zz-admin')
+  warns(t, (await diagnose({}, own)).about('admins'), /nobody is admin/)
+  const pool = await startPool(t)
+  const guide = await diagnose({ ...pool.settings, AUTHORIZER_ADMIN_PRINCIPALS: '[admin]', MINTMARK_ADMIN_GROUPS: 'staff' }, own)
+  t.match(guide.about('admins'), [{ outcome: 'ok', found: 'group staff; admin@open-metadata.org, or that sub' }], 'it says whom the names of a guide mean')
+})
+
+await t.test('it looks, and changes nothing', async t => {
+  const own = openShell(t, temporaryFolder(t))
+  await own.run('bot', 'create', 'admin-bot', '--admin')
+  const keys = async (): Promise<unknown> => {
+    const database = await openDatabase(`sqlite:${own.folder}/data/mintmark.db`)
+    const rows = await database.read(async db => await db.selectFrom('signing_keys').selectAll().execute())
+    await database.close()
+    return rows
+  }
+  const before = await keys()
+  await diagnose({ MINTMARK_MAX_TOKEN_TTL: '90d', MINTMARK_ROTATE_EVERY: '4s', MINTMARK_PUBLISH_AHEAD: '3s', MINTMARK_JWKS_MAX_AGE: '1s', MINTMARK_CLOCK_TOLERANCE: '0s' }, own)
+  t.strictSame(await keys(), before, 'with other settings than the service has, too')
+})
+
 await t.test('the key pair that OpenMetadata ships', async t => {
   const own = openShell(t, temporaryFolder(t))
   await own.run('bot', 'create', 'admin-bot', '--admin')
@@ -94,6 +128,10 @@ await t.test('a master key that is loose', async t => {
   t.equal(grouped.code, 0)
   warns(t, grouped.about('master key'), /can be read by its group/)
   chmodSync(file, 0o600)
+
+  renameSync(file, `${file}.away`)
+  warns(t, (await diagnose({}, own)).about('master key'), /is not there, but a database is/, 'failed')
+  renameSync(`${file}.away`, file)
 
   mkdirSync(join(own.folder, 'data/keys'))
   for (const place of ['data/master.key', 'data/keys/master.key', 'master.key']) {

@@ -1,6 +1,6 @@
 /** compose.yaml: it is valid and hardened, its parts fit together, and mintmark starts with what it is given. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -76,6 +76,13 @@ await t.test('the secrets', async t => {
   make()
   t.not(readFileSync(join(folder, 'secrets/master_key'), 'utf8'), made[0], 'what is not is made')
   t.strictSame(contents().slice(1), made.slice(1))
+
+  rmSync(join(folder, 'secrets/master_key'))
+  const programs = temporaryFolder(t)
+  writeFileSync(join(programs, 'openssl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  t.throws(() => { execFileSync(SCRIPT, { cwd: folder, stdio: 'pipe', env: { PATH: `${programs}:${process.env.PATH ?? ''}` } }) }, 'without openssl it fails')
+  t.strictSame(readdirSync(join(folder, 'secrets')).sort(), ['database_password', 'database_url'], 'and leaves no empty file, which would be taken for a secret')
+  make()
 
   await t.test('mintmark takes them, with the guide\'s file as it is', async t => {
     const config = readConfig({ ...dockerEnvFile(guide()), ...composeEnvironment(path => join(folder, 'secrets', path)) })
