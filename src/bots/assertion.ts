@@ -60,10 +60,11 @@ function judgeClaims (claims: Claims, bot: string, now: Date, { audiences, clock
   return { is: 'good', jti, until: Math.ceil(end) }
 }
 
-/** A key of the kind that signed, which fits whatever `kid` the header names; nobody has its private half. */
+/** A key of the kind that signed, under whatever `kid` the header names; nobody has its private half. */
 function nobodysKeys (assertion: string): ClientKey[] {
-  const alg = peekUnverified(assertion, ACCEPTED)?.alg ?? ''
-  return [alg === 'ES256' ? OF_NOBODY.ec : /^[RP]S/.test(alg) ? OF_NOBODY.rsa : OF_NOBODY.okp]
+  const { alg = '', kid } = peekUnverified(assertion, ACCEPTED) ?? {}
+  const key = alg === 'ES256' ? OF_NOBODY.ec : /^[RP]S/.test(alg) ? OF_NOBODY.rsa : OF_NOBODY.okp
+  return [kid === undefined ? key : { ...key, kid }]
 }
 
 const OF_NOBODY = {

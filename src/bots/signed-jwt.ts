@@ -23,12 +23,12 @@ const LARGEST_BYTES = 8 * 1024
  * What a JWT says of itself before anybody has vouched for it: to find out whose keys to ask, and for nothing else.
  * @returns `null`, if it is no compact JWS of an acceptable size, algorithm and form
  */
-export function peekUnverified (jwt: string, algorithms: readonly string[]): { alg: string, claims: Claims } | null {
+export function peekUnverified (jwt: string, algorithms: readonly string[]): { alg: string, kid: string | undefined, claims: Claims } | null {
   if (Buffer.byteLength(jwt) > LARGEST_BYTES) return null
   try {
-    const { alg, crit } = decodeProtectedHeader(jwt)
+    const { alg, kid, crit } = decodeProtectedHeader(jwt)
     if (alg === undefined || !algorithms.includes(alg) || crit !== undefined) return null
-    return { alg, claims: decodeJwt(jwt) }
+    return { alg, kid, claims: decodeJwt(jwt) }
   } catch {
     return null
   }

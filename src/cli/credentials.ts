@@ -25,7 +25,7 @@ export function addCredentialCommands (bot: Command): void {
     .argument('<name>', 'its name', botName).argument('<file>', 'a list of rules, as JSON or YAML; "-": stdin')
     .action(async (name: string, path: string, options: OutputOptions) => {
       const file = readYaml(path)
-      assertNone(shapeFaults(judgeTrustRules, file, '0'), file)
+      assertNone(shapeFaults(judgeTrustRules, file, 'rules'), file)
       const rules = file.content as TrustRule[]
       await withParts(async parts => {
         assertNone(faultsOfTrust(rules, isTrustedIssuer(parts.config)), file)

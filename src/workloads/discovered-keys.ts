@@ -47,8 +47,10 @@ export function keysByDiscovery (issuer: string, { clock, fetch = globalThis.fet
       else if (age > REFRESH_SECONDS) void ask()
       return known()
     },
+    /** While the issuer is away nobody knows whether the key is a new one of its. */
     async readAgain () {
       await ask()
+      if (failure !== undefined) throw new KeysUnavailable(issuer, failure)
       return known()
     }
   }

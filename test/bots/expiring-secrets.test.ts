@@ -1,6 +1,8 @@
+import { Writable } from 'node:stream'
 import t from 'tap'
 import { createExpiringSecrets, NEAR_SECONDS } from '../../src/bots/expiring-secrets.ts'
 import { newSecret } from '../../src/bots/secret.ts'
+import { createLog } from '../../src/telemetry/log.ts'
 import { movableClock } from '../fakes/clock.ts'
 import { postForm } from '../fakes/asking.ts'
 import { startService, TEST_EVENT } from '../fakes/service.ts'
@@ -22,8 +24,9 @@ await t.test('said once an hour for each secret, and counted each time', t => {
   t.end()
 })
 
-await t.test('whoever still authenticates by it is counted', async t => {
-  const service = await startService(t)
+await t.test('whoever still authenticates by it is counted, and named in the log', async t => {
+  const lines: string[] = []
+  const service = await startService(t, {}, movableClock(), createLog('warn', new Writable({ write (line, _, done) { lines.push(String(line)); done() } }) as unknown as NodeJS.WriteStream))
   const client = await service.bot('ingestion-bot')
   const fetchToken = async (clientSecret: string): Promise<number> => (await postForm(service.app, '/oauth/token', { grant_type: 'client_credentials' }, { ...client, clientSecret })).statusCode
   const counted = async (): Promise<string | undefined> => /^mintmark_expiring_secret_uses_total (\d+)$/m.exec((await service.app.inject('/metrics')).body)?.[1]
@@ -35,6 +38,8 @@ await t.test('whoever still authenticates by it is counted', async t => {
   await service.parts.changes.catchUp()
   for (const secret of [next.secret, client.clientSecret, client.clientSecret]) t.equal(await fetchToken(secret), 200)
   t.equal(await counted(), '2', 'the one whose end was set sooner')
+  const [secret] = (await service.parts.secrets.list('ingestion-bot')).filter(({ id }) => id !== next.stored.id)
+  t.match(lines.map(line => JSON.parse(line) as unknown), [{ bot: 'ingestion-bot', secretId: secret?.id, msg: /expires soon is still in use/ }], 'the log says which one, and once')
   service.advance(3 * 86_400)
   t.equal(await fetchToken(client.clientSecret), 401)
   t.equal(await fetchToken(next.secret), 200)

@@ -36,7 +36,7 @@ await t.test('what is wrong is said by line, and nothing changes', async t => {
     [['jwks', 'ingestion-bot', 'shape.json'], /shape\.json:\d: .*rules/],
     [['jwks', 'ingestion-bot', 'nowhere.json'], /nowhere\.json cannot be read: ENOENT/],
     [['trust', 'ingestion-bot', 'stranger.json'], /stranger\.json:3: 0\.issuer [^]*stranger\.json:5: 0\.subject /],
-    [['trust', 'ingestion-bot', 'keys.json'], /keys\.json:1: /],
+    [['trust', 'ingestion-bot', 'keys.json'], /keys\.json:1: rules must be array/],
     [['jwks', 'nobody', 'keys.json'], /there is no bot named nobody/]
   ]
   for (const [args, stderr] of refused) {

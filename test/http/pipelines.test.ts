@@ -45,6 +45,15 @@ await t.test('names that are none', async t => {
   t.match(twice.json<object>(), { error: 'invalid_request' }, 'twice')
 })
 
+await t.test('a bot cannot have a pipeline that no token could name', async t => {
+  const service = await startService(t)
+  const asAdmin = askAs(service.app, await service.adminToken())
+  for (const pipeline of ['', 'x'.repeat(257), 'two\nlines', '\u0000']) {
+    const answer = await asAdmin('POST', '/admin/bots', { name: 'ingestion-bot', pipelines: ['one', pipeline] })
+    t.match({ status: answer.statusCode, ...answer.json<object>() }, { status: 400, errors: [{ field: 'pipelines.1' }] })
+  }
+})
+
 await t.test('a bot with pipelines gets tokens for those only', async t => {
   const service = await startService(t)
   const client = await service.bot('ingestion-bot', { pipelines: ['one', 'two'] })

@@ -105,6 +105,8 @@ await t.test('keys in hand are good while the issuer is away; without any, it is
     advance(seconds)
     t.equal(await outcome(watched, platform), 'good', `after ${seconds} s`)
   }
+  const next = await makeSigner('ES256', 'next')
+  t.equal(await outcome(watched, platform, next), 'not to be judged now', 'a key that may be a new one of its')
   const late = judgeOf(platform.issuer)
   t.equal(await outcome(late, platform), 'not to be judged now')
   t.match(late.failures, [/fetch failed/])

@@ -2,6 +2,7 @@
 import { Type, type Static } from '@fastify/type-provider-typebox'
 import { emailOf, type Bot, type StoredSecret } from '../../bots/bot.ts'
 import type { BotDraft } from '../../bots/bot-draft.ts'
+import { WORK_NAME_PATTERN } from '../../bots/pipelines.ts'
 import { formatDuration, parseDuration } from '../../duration.ts'
 import { invalid } from '../problems.ts'
 import { BotName, Duration, Moment, MomentOrNull, OrNull, Scope } from '../schemas.ts'
@@ -15,6 +16,8 @@ export interface BotPolicy {
 }
 
 const Word = Type.String({ minLength: 1, maxLength: 256 })
+/** Of a pipeline, or of a run. */
+export const WorkName = Type.String({ pattern: WORK_NAME_PATTERN })
 const Words = Type.Array(Type.String())
 /** What may be said of a bot. */
 export const Changes = {
@@ -25,7 +28,7 @@ export const Changes = {
   audiences: Type.Optional(Type.Array(Word, { minItems: 1, maxItems: 20, uniqueItems: true, description: 'Whom its tokens are meant for' })),
   tokenTtl: Type.Optional(OrNull(Duration)),
   cognitoClientIds: Type.Optional(Type.Array(Word, { maxItems: 20, uniqueItems: true, description: 'Machine clients of the user pool that are this bot' })),
-  pipelines: Type.Optional(Type.Array(Word, { maxItems: 1000, uniqueItems: true, description: 'Pipelines that it gets tokens for; empty: any' }))
+  pipelines: Type.Optional(Type.Array(WorkName, { maxItems: 1000, uniqueItems: true, description: 'Pipelines that it gets tokens for; empty: any' }))
 }
 
 export const CreateBotRequest = Type.Object({ name: BotName, ...Changes }, { additionalProperties: false })

@@ -4,7 +4,6 @@ import type { FastifyRequest } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
 import type { BotReader, BotWriter } from '../../bots/bot-registry.ts'
 import { draftBot } from '../../bots/bot-draft.ts'
-import { WORK_NAME_PATTERN } from '../../bots/pipelines.ts'
 import type { KeyRing } from '../../keys/key-ring.ts'
 import { cutoffAt, type Clock } from '../../keys/signing-key.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
@@ -13,7 +12,7 @@ import type { TokenRegistry } from '../../tokens/token-registry.ts'
 import { fitsIntoToken } from '../../tokens/mint.ts'
 import { invalid, Problem } from '../problems.ts'
 import { Moment, OrNull } from '../schemas.ts'
-import { BotSchema, ByName, ChangeBotRequest, CreateBotRequest, pageOf, PageQuery, readChanges, showBot, type BotPolicy } from './bot-shapes.ts'
+import { BotSchema, ByName, ChangeBotRequest, CreateBotRequest, pageOf, PageQuery, readChanges, showBot, WorkName, type BotPolicy } from './bot-shapes.ts'
 import { ADMIN_SCOPES, assertFullAdmin, byOf } from './guard.ts'
 
 export interface AdminBotParts {
@@ -88,7 +87,7 @@ export const adminBotRoutes: FastifyPluginAsyncTypebox<AdminBotParts> = async (a
       summary: 'Take back every token that was issued to a bot so far, or every one of a run',
       description: 'With `run`, those that were asked for with this `mintmark_run`; the run gets no more. Other tokens of the bot live on.',
       params: ByName,
-      body: Type.Object({ run: Type.Optional(Type.String({ pattern: WORK_NAME_PATTERN })) }, { additionalProperties: false }),
+      body: Type.Object({ run: Type.Optional(WorkName) }, { additionalProperties: false }),
       response: { 200: Type.Object({ notBefore: Type.Optional(Moment), run: Type.Optional(Type.String()), until: Type.Optional(Moment) }) }
     }
   }, async request => {

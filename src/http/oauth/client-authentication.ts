@@ -61,7 +61,7 @@ async function faultOfSecret ({ log }: FastifyRequest, { clientId, secret }: Cre
   const matched = matchSecret(secret, isBotName(clientId) ? await botCache.secretsOf(clientId) : [], clock())
   if (!bot?.enabled || !matched) return { logged: 'a bot\'s secret was wrong or has expired' }
   secretUsage.note(matched.id)
-  if (expiringSecrets.used(matched)) log.warn({ bot: bot.name, secret: matched.id, expiresAt: matched.expiresAt }, 'a secret that expires soon is still in use: give its bot\'s pipelines another (mintmark secret create)')
+  if (expiringSecrets.used(matched)) log.warn({ bot: bot.name, secretId: matched.id, expiresAt: matched.expiresAt }, 'a secret that expires soon is still in use: give its bot\'s pipelines another (mintmark secret create)')
   return null
 }
 

@@ -44,6 +44,8 @@ const DESCRIPTION = `Two grants:
 
 \`scope\`, \`audience\` and \`resource\` narrow the token; \`mintmark_pipeline\` and \`mintmark_run\` become its claims \`pipeline\` and \`run_id\`.`
 
+const GRANTS = `client_credentials or ${TOKEN_EXCHANGE}`
+
 export interface TokenParts {
   authenticateClient: AuthenticateClient
   exchange: Exchange
@@ -91,8 +93,8 @@ export function addTokenRoute (app: FastifyInstance, { authenticateClient, excha
 }
 
 function readGrantType (parameters: Parameters): string {
-  const grantType = required(parameters, 'grant_type', 'client_credentials')
-  if (grantType !== 'client_credentials' && grantType !== TOKEN_EXCHANGE) throw new OAuthError('unsupported_grant_type', `grant_type takes client_credentials or ${TOKEN_EXCHANGE}`)
+  const grantType = required(parameters, 'grant_type', GRANTS)
+  if (grantType !== 'client_credentials' && grantType !== TOKEN_EXCHANGE) throw new OAuthError('unsupported_grant_type', `grant_type takes ${GRANTS}`)
   return grantType
 }
 

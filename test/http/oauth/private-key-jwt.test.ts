@@ -104,6 +104,21 @@ await t.test('whoever is not authentic learns nothing', async t => {
   t.equal((await show(service, good)).statusCode, 200, 'and the good one still is')
 })
 
+await t.test('nor by how long it takes: one signature is verified, whether or not there is a client with such a key', async t => {
+  const { claims, ...service } = await serviceWithBot(t)
+  const verified = t.capture(crypto.subtle, 'verify', crypto.subtle.verify.bind(crypto.subtle))
+  const work = async (assertion: string): Promise<number> => {
+    verified()
+    refused(t, await show(service, assertion), 'invalid_client', 'Client or client_assertion is wrong', 'a stranger')
+    return verified().length
+  }
+  const { kid } = signer
+  for (const header of [{ kid }, { kid: 'another' }, { kid: undefined }]) {
+    t.equal(await work(await stranger.sign(claims(), header)), 1, `a bot's name, and kid ${header.kid ?? 'left out'}`)
+    t.equal(await work(await stranger.sign(claims({ iss: 'nobody', sub: 'nobody' }), header)), 1, `nobody's name, and kid ${header.kid ?? 'left out'}`)
+  }
+})
+
 await t.test('what can be said of an assertion without knowing the client is said', async t => {
   const { claims, ...service } = await serviceWithBot(t)
   const { jwk } = signer
