@@ -12,7 +12,7 @@ const SRC = new URL('../src/', import.meta.url).pathname
  */
 const MAY_IMPORT: Record<string, string[]> = {
   cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/problems', 'http/admin/bot-document', 'http/admin/credentials', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
-  server: ['app', 'background', 'parts', 'config', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
+  server: ['app', 'background', 'parts', 'config', 'bots/bot', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
   main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   background: ['type parts', 'type telemetry/log'],
   workers: ['telemetry/cluster-metrics', 'type telemetry/log'],

@@ -29,6 +29,7 @@ await t.test('the first admin makes all others', async t => {
   t.equal((await ask('POST', '/admin/bots', { name: 'ingestion-bot', scopes: ['metadata:write'] })).statusCode, 201)
   t.match((await ask('GET', '/admin/audit?action=bot.created')).json(), { events: [{ target: 'ingestion-bot' }, { target: 'admin-bot', actor: { kind: 'system' } }] })
   await t.rejects(createAdmin('ingestion-bot', settings), /there is a bot named ingestion-bot already/)
+  for (const name of ['', 'Bad Name!', '-x', 'a'.repeat(65)]) await t.rejects(createAdmin(name, settings), { name: 'TypeError', message: /no name for a bot/ }, JSON.stringify(name))
   t.match(await createAdmin('late-bot', settings), { clientId: 'late-bot', clientSecret: /^mmk_/ }, 'also beside a running service')
   await app.close()
 })

@@ -38,6 +38,7 @@ export const api: FastifyPluginAsyncTypebox<ApiOptions> = async (app, { tables, 
     tables.remove(request.params.name) ? reply.code(204).send() : noSuchTable(reply))
 
   // In the form of mintmark's own answers (RFC 9457), so that a client reads one form.
+  app.setNotFoundHandler((_request, reply) => { void problem(reply, 404, 'There is nothing here') })
   app.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
     const status = error.statusCode ?? 500
     if (status >= 500) request.log.error(error)

@@ -54,6 +54,8 @@ const ANSWER_WITHIN_SECONDS = 10
 
 export function createUserPool ({ authority, clientId, callbackUrl, clock }: UserPoolOptions): UserPool {
   let known: Promise<client.Configuration> | null = null
+  /** By the token that is used up: a pool that rotates them takes each once, and two pages may be asked for at the same time. */
+  const refreshing = new Map<string, Promise<Tokens>>()
 
   /** Where the hosted UI is, the pool itself says. Asked when first needed, and again if there was no answer: the API starts without. */
   async function configuration (): Promise<client.Configuration> {
@@ -68,6 +70,16 @@ export function createUserPool ({ authority, clientId, callbackUrl, clock }: Use
       known = null
       throw error
     }
+  }
+
+  async function refreshOnce (refreshToken: string): Promise<Tokens> {
+    let refreshed = refreshing.get(refreshToken)
+    if (!refreshed) {
+      refreshed = toldApart(async () => tokensIn(await client.refreshTokenGrant(await configuration(), refreshToken), refreshToken))
+      refreshing.set(refreshToken, refreshed)
+      refreshed.finally(() => { refreshing.delete(refreshToken) }).catch(() => { /* whoever asked hears of it */ })
+    }
+    return await refreshed
   }
 
   return {
@@ -91,9 +103,8 @@ export function createUserPool ({ authority, clientId, callbackUrl, clock }: Use
     async keepFresh (tokens) {
       const left = tokens.expiresAt - clock().getTime()
       if (left > REFRESH_AHEAD_MS || tokens.refreshToken === null) return tokens
-      const { refreshToken } = tokens
       try {
-        return await toldApart(async () => tokensIn(await client.refreshTokenGrant(await configuration(), refreshToken), refreshToken))
+        return await refreshOnce(tokens.refreshToken)
       } catch (error) {
         if (left > 0 && error instanceof SignInError && !error.refused) return tokens
         throw error

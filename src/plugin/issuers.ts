@@ -121,14 +121,20 @@ async function findLegacyIssuer (issuer: string, revocations: RemoteRevocations)
   return revocations.legacyKeys.knowsIssuer(issuer) ? legacyTokens({ issuer, keys: revocations.legacyKeys, revocations }) : undefined
 }
 
-/** Machine clients of user pools that stand for a bot. Where the issuer has switched off a bot of that name, or taken its tokens back, that holds for them too. */
+/**
+ * Machine clients of user pools that stand for a bot. Where the issuer has switched off a bot of that name, or taken its tokens back,
+ * that holds for them too: so they are as good as the feed is, as all bots are.
+ */
 function machinesOf ({ machines, principalDomain }: Options, revocations: RemoteRevocations): MappedBots {
   const byClient = new Map(Object.entries(machines))
   return {
     isBotName: () => false, // no registry of bots is here
-    findByClient (clientId) {
+    async findByClient (clientId) {
       const machine = byClient.get(clientId)
       if (!machine) return null
+      await revocations.settle()
+      if (!revocations.hasFeed()) throw new VerifyError('keys_unavailable', 'Whether the bot is switched off is not known yet: try again shortly')
+      if (revocations.isStale()) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any bot')
       const { name, roles = [], scopes = [] } = machine
       return { name, email: `${name}@${principalDomain}`, roles: [...roles], scopes: [...scopes], enabled: !revocations.isBotDisabled(name), notBefore: revocations.notBefore(name) }
     }

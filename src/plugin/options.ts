@@ -77,6 +77,9 @@ export function readOptions (given: MintmarkOptions): Options {
   assertNames('audience', options.audience)
   assertSeconds('revocationsRefreshSeconds', options.revocationsRefreshSeconds, 1, 60)
   assertSeconds('clockToleranceSeconds', options.clockToleranceSeconds, 0, 300)
+  for (const flag of ['allowHttp', 'enforcePrincipalDomain'] as const) assertFlag(flag, options[flag])
+  for (const list of ['adminGroups', 'adminPrincipals'] as const) assertWords(list, options[list])
+  assertWords('principalDomain', [options.principalDomain])
   assertPools(options)
   assertMachines(options.machines)
   return options
@@ -89,6 +92,8 @@ function assertPools (options: Options): void {
     if (pool.userPoolId !== undefined && !USER_POOL_ID.test(pool.userPoolId)) throw new TypeError(`mintmark: "${pool.userPoolId}" is not a user pool id, such as us-west-1_DL8xfTzj8`)
     if (pool.issuer !== undefined) assertAddress('cognito.issuer', pool.issuer, false)
     assertNames('cognito.clientId', pool.clientId)
+    assertTokenUse(pool.tokenUse)
+    assertWords('cognito.principalClaims', pool.principalClaims ?? [])
     for (const [group, roles] of Object.entries(pool.groupRoles ?? {})) assertWords(`cognito.groupRoles of ${group}`, roles)
     for (const form of issuerFormsOf(pool.authority)) {
       if (known.has(form)) throw new TypeError(`mintmark: ${form} stands twice among issuer and cognito: list the clients of a pool in its clientId`)
@@ -144,6 +149,14 @@ function assertNames (option: string, names: unknown): void {
 
 function assertWords (option: string, words: unknown): void {
   if (!Array.isArray(words) || !words.every(isWord)) throw new TypeError(`mintmark: ${option} takes text, and a list takes strings`)
+}
+
+function assertTokenUse (uses: unknown = ['access']): void {
+  if (!Array.isArray(uses) || uses.length === 0 || !uses.every(use => use === 'access' || use === 'id')) throw new TypeError('mintmark: cognito.tokenUse takes a list of "access" and "id"')
+}
+
+function assertFlag (option: string, flag: unknown): void {
+  if (typeof flag !== 'boolean') throw new TypeError(`mintmark: ${option} takes true or false`)
 }
 
 function assertSeconds (option: string, seconds: unknown, least: number, most: number): void {

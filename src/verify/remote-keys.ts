@@ -72,6 +72,7 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
       fetchedAt = seconds()
     } catch (error) {
       failure = error
+      quietUntil = Math.max(quietUntil, seconds() + RETRY_SECONDS) // whoever has waited for it does not wait for another
     }
     fetching = undefined
     onFetched?.({ jwksUri, ...(failure !== undefined && { error: failure }) })

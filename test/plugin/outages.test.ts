@@ -269,7 +269,7 @@ await t.test('tokens of a legacy issuer, as at the service', async t => {
 })
 
 await t.test('machine clients of the pool', async t => {
-  const { service, pool, verdict, pass } = await start(t, { machines: { 'machine-client': { name: 'etl-bot', roles: ['Etl'], scopes: ['metadata:write'] } } })
+  const { service, pool, verdict, pass, wire, restartPlugin } = await start(t, { machines: { 'machine-client': { name: 'etl-bot', roles: ['Etl'], scopes: ['metadata:write'] } } })
   const machine = async (clientId: string): Promise<string> => await pool.accessToken({ username: undefined, sub: clientId, client_id: clientId })
   const [known, unknown] = [await machine('machine-client'), await machine('constructor')]
   t.equal(await verdict(known), 'etl-bot')
@@ -277,6 +277,13 @@ await t.test('machine clients of the pool', async t => {
   await service.bot('etl-bot', { enabled: false })
   await pass(4)
   t.equal(await verdict(known), 'bot_disabled', 'where the issuer has switched off a bot of that name')
+
+  wire.isCut = true
+  await pass(6 * 60)
+  t.equal(await verdict(await machine('machine-client')), 'state_stale', 'nobody knows whether it still is')
+  t.equal(await verdict(await pool.idToken()), 'alice', 'people do not depend on the feed')
+  restartPlugin()
+  t.equal(await verdict(await machine('machine-client')), 'keys_unavailable', 'nor whether it ever was')
 })
 
 await t.test('made-up kids: the issuer and the pool are asked once in ten seconds each', async t => {

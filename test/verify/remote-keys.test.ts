@@ -72,6 +72,15 @@ await t.test('when an outage ends, its quiet ends, too', async t => {
   t.ok(await keys.find(SECOND))
 })
 
+await t.test('whoever has waited for a fetch that fails does not wait for another', async t => {
+  const { keys, world } = start()
+  world.isAway = true
+  const underWay = keys.refresh()
+  await t.rejects(async () => await keys.find(FIRST), { code: 'keys_unavailable' })
+  await underWay
+  t.equal(world.asked.length, 1)
+})
+
 await t.test('304: they are still the same', async t => {
   const { keys, world } = start()
   await keys.refresh()

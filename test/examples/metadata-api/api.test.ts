@@ -53,6 +53,7 @@ await t.test('who may do what by the API', async t => {
 
   await t.test('everybody who is known reads', async t => {
     for (const token of [reader, writer, ada, barbara]) t.match(await call('GET', '/tables/orders', token), { status: 200, body: orders })
+    t.match(await call('GET', '/nothing', ada), { status: 404, headers: { 'content-type': /^application\/problem\+json/ } })
     t.match(await call('GET', '/tables/none', ada), { status: 404, body: { detail: 'There is no such table' } })
     t.match(await call('GET', '/users/loggedInUser', ada), { status: 200, body: { kind: 'user', name: 'ada', groups: ['analysts'], admin: false } })
     t.match(await call('GET', '/users/loggedInUser', writer), { status: 200, body: { kind: 'bot', name: 'ingestion-bot', scopes: ['metadata:write'] } })

@@ -32,8 +32,14 @@ await t.test('a pool that is out of reach, and one that says no', async t => {
   t.strictSame(await pool.keepFresh(tokens), tokens, 'what is in hand is good for a while')
   advance(50)
   await t.rejects(pool.keepFresh(tokens), { name: 'SignInError', refused: false, statusCode: 503 })
-  answer = json(400, { error: 'invalid_grant' })
+  let asked = 0
+  const refuse = json(400, { error: 'invalid_grant' })
+  answer = response => { asked++; refuse(response) }
+  const pages = [pool.keepFresh(tokens), pool.keepFresh({ ...tokens })]
+  for (const page of pages) await t.rejects(page, { name: 'SignInError', refused: true })
+  t.equal(asked, 1, 'a refresh token is shown once, whoever asks meanwhile')
   await t.rejects(pool.keepFresh(tokens), { name: 'SignInError', refused: true })
+  t.equal(asked, 2, 'and anew afterwards')
   await t.rejects(pool.finish(new URL(`?code=1&state=${attempt.state}`, callbackUrl), attempt), { name: 'SignInError', refused: true, statusCode: 400 })
   t.strictSame(await pool.keepFresh({ ...tokens, refreshToken: null }), { ...tokens, refreshToken: null }, 'without a refresh token there is nothing to ask')
 })
