@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { formatDuration } from './duration.ts'
 import { isLoopback } from './loopback.ts'
-import { SETTINGS, tidy, type SettingName, type Settings, type TrustedIssuerSetting } from './settings.ts'
+import { isSetting, SETTINGS, tidy, warningsAbout, type Settings, type TrustedIssuerSetting } from './settings.ts'
 
 export type Environment = Record<string, string | undefined>
 
@@ -279,24 +279,10 @@ function assemble (settings: Settings, cognito: Config['cognito'], legacyKey: Co
   }
 }
 
-function * warningsAbout (settings: Settings, environment: Environment): Generator<string> {
-  if (settings.MINTMARK_ALLOW_DEMO_KEYS) yield 'MINTMARK_ALLOW_DEMO_KEYS is on: whoever has the key pair that OpenMetadata ships is any legacy bot here'
-  if (settings.MINTMARK_ALLOW_HTTP) yield 'MINTMARK_ALLOW_HTTP is on: tokens and secrets travel in the clear; keep this to a private network'
-  if (settings.AUTHENTICATION_PROVIDER === undefined) {
-    const ignored = Object.keys(SETTINGS).filter(name => name.startsWith('AUTHENTICATION_') && tidy(environment[name]) !== undefined)
-    if (ignored.length > 0) yield `${ignored.join(', ')} ignored: AUTHENTICATION_PROVIDER is unset, so only bots are known`
-  }
-  for (const name of Object.keys(environment)) {
-    if (name.startsWith('MINTMARK_') && !isSetting(name.replace(/_FILE$/, ''))) yield `${name} is not a setting of mintmark; see .env.example for those that are`
-  }
-}
-
 /** A value in a fault: on one line, and without the password that an address may hold. */
 function shown (text: string): string {
   return text.replace(/\/\/[^/@]*@/g, '//…@').replace(/\s+/g, ' ').slice(0, 200)
 }
-
-const isSetting = (name: string): name is SettingName => Object.hasOwn(SETTINGS, name)
 
 function deepFreeze<T extends object> (value: T): T {
   for (const inner of Object.values(value) as unknown[]) {

@@ -173,3 +173,18 @@ function parseMasterKey (value: string): Buffer | undefined {
   const bytes = Buffer.from(value, 'base64url')
   return bytes.length === 32 && bytes.toString('base64url') === value.replace(/=+$/, '') ? bytes : undefined
 }
+
+export const isSetting = (name: string): name is SettingName => Object.hasOwn(SETTINGS, name)
+
+/** What is allowed, and still nobody should be surprised by. */
+export function * warningsAbout (settings: Settings, environment: Readonly<Record<string, string | undefined>>): Generator<string> {
+  if (settings.MINTMARK_ALLOW_DEMO_KEYS) yield 'MINTMARK_ALLOW_DEMO_KEYS is on: whoever has the key pair that OpenMetadata ships is any legacy bot here'
+  if (settings.MINTMARK_ALLOW_HTTP) yield 'MINTMARK_ALLOW_HTTP is on: tokens and secrets travel in the clear; keep this to a private network'
+  if (settings.AUTHENTICATION_PROVIDER === undefined) {
+    const ignored = Object.keys(SETTINGS).filter(name => name.startsWith('AUTHENTICATION_') && tidy(environment[name]) !== undefined)
+    if (ignored.length > 0) yield `${ignored.join(', ')} ignored: AUTHENTICATION_PROVIDER is unset, so only bots are known`
+  }
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('MINTMARK_') && !isSetting(name.replace(/_FILE$/, ''))) yield `${name} is not a setting of mintmark; see .env.example for those that are`
+  }
+}

@@ -19,7 +19,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
   parts: ['issuers', 'config', 'settings', 'store', 'telemetry/metrics', 'telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots', 'workloads'],
   issuers: ['type config', 'type keys', 'type tokens', 'type telemetry', 'type bots/bot-cache', 'bots/bot', 'verify'],
-  index: ['plugin/plugin', 'type plugin', 'type verify/errors', 'type verify/principal'],
+  index: ['plugin/plugin', 'type plugin', 'verify/errors', 'type verify/principal'],
   'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type workloads', 'type telemetry'],
   http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],

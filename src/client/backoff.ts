@@ -2,8 +2,8 @@
 
 const FIRST_SECONDS = 1
 const LONGEST_SECONDS = 30
-/** A proxy may ask for days; the service behind it is back sooner. */
-const LONGEST_ASKED_SECONDS = 600
+/** A proxy may ask for days; the service behind it never asks for more than a minute, and is back sooner. */
+const LONGEST_ASKED_SECONDS = 60
 
 /**
  * Twice as long after each failure, half of it by chance, so that many clients do not come back together; never sooner than asked for.

@@ -113,7 +113,7 @@ function checkClient (payload: JsonObject, clientIds: readonly string[] | null):
   const clientId = clientIdOf(payload)
   if (clientId === null) throw missingClaim(payload.token_use === 'id' ? 'aud' : 'client_id', 'a string')
   if (isMachineToken(payload) || clientIds === null || clientIds.includes(clientId)) return
-  throw new VerifyError('client_mismatch', 'The app client that this token was issued to is not one of AUTHENTICATION_CLIENT_ID')
+  throw new VerifyError('client_mismatch', 'The app client that this token was issued to is none that is configured here')
 }
 
 function checkUse (payload: JsonObject, accepted: ReadonlyArray<'access' | 'id'>): void {
@@ -130,7 +130,7 @@ function machinePrincipal (payload: JsonObject, bots: MappedBots): Principal | P
 }
 
 function asBot (payload: JsonObject, bot: MappedBot | null): Principal {
-  if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot: an admin can add it to a bot\'s cognitoClientIds')
+  if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot here: an admin can say for which')
   if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
   if (!bot.enabled) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
   const { name, email, roles, scopes } = bot

@@ -3,8 +3,6 @@ import t from 'tap'
 import { askAs } from '../../fakes/asking.ts'
 import { startService } from '../../fakes/service.ts'
 
-const WHOLE_SECOND_MS = 1000
-
 await t.test('delete, revoke-tokens', async t => {
   const service = await startService(t)
   const admin = askAs(service.app, await service.adminToken())
@@ -22,9 +20,7 @@ await t.test('delete, revoke-tokens', async t => {
     const again = await service.bot('ingestion-bot')
     await t.rejects(service.token(client), /invalid_client/, 'the old secret is not the new bot\'s')
     t.equal(await codeOf(token), 'token_revoked')
-    const startedAt = Date.now()
     const fresh = await service.token(again)
-    t.ok(Date.now() - startedAt <= 2 * WHOLE_SECOND_MS, 'a token that is asked for in the same second waits for its end')
     t.equal(await codeOf(fresh), undefined)
   })
 
