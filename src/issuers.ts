@@ -45,16 +45,27 @@ export function issuersOf (parts: IssuerParts): FindIssuer {
     for (const issuer of issuerFormsOf(authority)) pools.set(issuer, pool)
   }
 
-  const ownTokens = (issuer: string): TrustedIssuer => botTokens({
+  const ownTokens = onceEach(issuer => botTokens({
     findKey: kid => ring.find(issuer, kid),
     audience: config.audience,
     revocations,
     isAdmin: rules.isAdminBot
-  })
+  }))
+  const legacy = onceEach(issuer => legacyTokens({ issuer, keys: legacyRing, revocations }))
   return iss => {
     if (pools.has(iss)) return pools.get(iss)
     if (iss === config.issuer || ring.knowsIssuer(iss)) return ownTokens(iss)
-    return legacyRing.knowsIssuer(iss) ? legacyTokens({ issuer: iss, keys: legacyRing, revocations }) : undefined
+    return legacyRing.knowsIssuer(iss) ? legacy(iss) : undefined
+  }
+}
+
+/** Made when first asked for: of issuers that are known to be ours, so that there are few. */
+function onceEach (make: (issuer: string) => TrustedIssuer): (issuer: string) => TrustedIssuer {
+  const made = new Map<string, TrustedIssuer>()
+  return issuer => {
+    const known = made.get(issuer) ?? make(issuer)
+    made.set(issuer, known)
+    return known
   }
 }
 

@@ -39,10 +39,9 @@ import { createRevocations, type Revocations } from './tokens/revocations.ts'
 import { createTokenCounts, type CountStore, type TokenCounts } from './tokens/token-counts.ts'
 import { createRevocationFeed, type RenderedFeed } from './tokens/revocation-feed.ts'
 import type { TokenRegistry } from './tokens/token-registry.ts'
-import { countVerifications } from './verify/counted.ts'
-import type { TokenUnderTest } from './verify/trusted-issuer.ts'
+import { VerifyError } from './verify/errors.ts'
 import { createVerifiedTokens, type VerifiedTokens } from './verify/verified-tokens.ts'
-import { createVerifier, type Verifier } from './verify/verifier.ts'
+import { createVerifier, type Verifier, type VerifierParts } from './verify/verifier.ts'
 import { createWorkloadJudge, type JudgeWorkload, type WorkloadParts } from './workloads/workload-tokens.ts'
 
 /** Rotations are rare: a moment's wait lets calls that came together, to whichever replica, rotate once. */
@@ -184,7 +183,7 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
     judgeWorkload: createWorkloadJudge(config.trustedIssuers, { clock, clockToleranceSeconds: config.clockToleranceSeconds, onRead: reportKeys(metrics, log) }),
     tokens: createTokenRegistry(database, clock),
     mint: createMint({ ring, rotator, vault, revocations, policy: config, clock, onMinted: tokenCounts.issued }),
-    verifier: countVerifications(createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, verifiedTokens, onVerified: countUse(tokenCounts) }), metrics.verified),
+    verifier: createVerifier({ findIssuer, clock, clockToleranceSeconds: config.clockToleranceSeconds, verifiedTokens, ...countVerified(tokenCounts, metrics) }),
     verifiedTokens,
     audit: createAuditTrail(database),
     metrics,
@@ -227,11 +226,15 @@ function asSettingsError (error: unknown): never {
   throw error instanceof KeyRefused ? new SettingsError([`${error.field === 'publicKey' ? 'RSA_PUBLIC_KEY_FILE_PATH' : 'RSA_PRIVATE_KEY_FILE_PATH'} names a key that ${error.message}`]) : error
 }
 
-/** Who uses which key: an admin wants to know before an act on it. */
-function countUse (counts: TokenCounts): (token: TokenUnderTest) => void {
-  return ({ key: { kid }, issuer, principal }) => {
-    if (principal.legacy) counts.legacySeen(kid, principal.name)
-    else if (issuer.kind === 'bot') counts.verified(kid)
+/** Who uses which key: an admin wants to know before an act on it. And how many come, by whom they speak for, and how it went. */
+function countVerified (counts: TokenCounts, metrics: Metrics): Required<Pick<VerifierParts, 'onVerified' | 'onRefused'>> {
+  return {
+    onVerified ({ key: { kid }, issuer, principal }) {
+      if (principal.legacy) counts.legacySeen(kid, principal.name)
+      else if (issuer.kind === 'bot') counts.verified(kid)
+      metrics.verified(principal.legacy ? 'legacy' : principal.kind, 'ok')
+    },
+    onRefused (error) { metrics.verified('unknown', error instanceof VerifyError ? error.code : 'unavailable') }
   }
 }
 

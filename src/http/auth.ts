@@ -65,7 +65,10 @@ const Demanded = Type.Object({
   audience: Type.Optional(Type.Unsafe({ ...Words, description: 'Any of them, in place of MINTMARK_AUDIENCE' }))
 })
 
+const NONE: Demands = {}
+
 function demandsOf (request: FastifyRequest): Demands {
+  if (!request.url.includes('?')) return NONE
   const query = new URLSearchParams(request.url.split('?').slice(1).join('?'))
   const [audience, scopes, roles] = ['audience', 'scope', 'role'].map(name => query.getAll(name).filter(value => value !== ''))
   return { audience: audience?.length ? audience : undefined, scopes: scopes?.flatMap(value => value.split(' ')), roles }
@@ -91,8 +94,11 @@ function join (values: readonly string[], separator: ',' | ' '): string {
   return values.map(value => encode(value, separator)).join(separator)
 }
 
+const ENCODED = /[^\x21-\x24\x26-\x7E]/
+
 /** Percent-encodes all that is not visible ASCII, `%` itself, and the character that joins values. */
 function encode (value: string, separator = ''): string {
+  if (!ENCODED.test(value) && (separator !== ',' || !value.includes(','))) return value
   return value.replace(/[^\x21-\x24\x26-\x7E]/gu, percentEncode).replaceAll(separator === ',' ? ',' : '\0', percentEncode)
 }
 

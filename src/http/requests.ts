@@ -12,22 +12,30 @@ export function requestIdOf ({ headers }: { headers: Record<string, string | str
 }
 
 /** Paths that are asked so often that a line each would drown the log. */
-const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:\/|$)/
+const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:[/?]|$)/
 
 export function followRequests (app: FastifyInstance, metrics: Metrics): void {
-  app.addHook('onRequest', async (request, reply) => {
+  const saysAll = ['debug', 'trace'].includes(app.log.level)
+  app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id)
     // Clients that always name a type, also of a body that is not there, mean no body.
-    if (isBodiless(request.headers)) delete request.headers['content-type']
+    if (request.headers['content-type'] !== undefined && isBodiless(request.headers)) delete request.headers['content-type']
+    done()
   })
   // An absent body is an empty one: then a field that is missing is reported by its name.
-  app.addHook('preValidation', async request => { request.body ??= request.method === 'GET' || request.method === 'HEAD' ? undefined : {} })
-  app.addHook('onResponse', async (request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? ''
-    const line = { method: request.method, path, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime) }
-    metrics.answered(request.routeOptions.url ?? 'none', request.method, reply.statusCode, reply.elapsedTime / 1000)
-    if (QUIET.test(path)) request.log.debug(line, 'answered')
-    else request.log.info(line, 'answered')
+  app.addHook('preValidation', (request, _reply, done) => {
+    request.body ??= request.method === 'GET' || request.method === 'HEAD' ? undefined : {}
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const milliseconds = reply.elapsedTime
+    metrics.answered(request.routeOptions.url ?? 'none', request.method, reply.statusCode, milliseconds / 1000)
+    const isQuiet = QUIET.test(request.url)
+    if (!isQuiet || saysAll) {
+      const [path = ''] = request.url.split('?', 1)
+      request.log[isQuiet ? 'debug' : 'info']({ method: request.method, path, status: reply.statusCode, milliseconds: Math.round(milliseconds) }, 'answered')
+    }
+    done()
   })
 }
 

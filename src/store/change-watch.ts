@@ -42,17 +42,18 @@ export function watchChanges ({ look, listen, refresh, clock, onOffset }: WatchP
   let waiting: Promise<void> | undefined
   let looks: Look[] = []
 
-  const clockOffsetMs = (): number => looks.toSorted((a, b) => a.uncertaintyMs - b.uncertaintyMs)[0]?.clockOffsetMs ?? 0
+  let clockOffsetMs = 0
 
   async function lookOnce (): Promise<void> {
     const askedAt = clock()
     const seen = await look(clock)
     looks = [...looks.filter(earlier => agree(earlier, seen)), seen].slice(-LOOKS_THAT_COUNT)
+    clockOffsetMs = looks.toSorted((a, b) => a.uncertaintyMs - b.uncertaintyMs)[0]?.clockOffsetMs ?? 0
     if (seen.version !== known) {
       for (const read of refresh) await read(known)
       known = seen.version
     }
-    onOffset?.(clockOffsetMs())
+    onOffset?.(clockOffsetMs)
     lastSeenAt = askedAt // what has changed while the answer was on its way may be missing
   }
 
@@ -70,7 +71,7 @@ export function watchChanges ({ look, listen, refresh, clock, onOffset }: WatchP
     catchUp,
     version: () => known,
     secondsSinceSeen: () => (clock().getTime() - lastSeenAt.getTime()) / 1000,
-    clockOffsetMs,
+    clockOffsetMs: () => clockOffsetMs,
     start (onFailure) {
       let timer: NodeJS.Timeout
       let stopped = false

@@ -29,6 +29,23 @@ export interface Principal {
 /** @param seconds since the epoch, as claims have it */
 export function isoDate (seconds: unknown): string | null {
   if (typeof seconds !== 'number') return null
+  return Number.isInteger(seconds) ? wholeSeconds(seconds) : written(seconds)
+}
+
+/** Minutes as they begin in ISO 8601: tokens have few of them, and `Date` takes its time for each. */
+const minutes = new Map<number, string>()
+const MOST_MINUTES = 10_000
+
+function wholeSeconds (seconds: number): string | null {
+  const minute = Math.floor(seconds / 60)
+  const known = minutes.get(minute) ?? written(minute * 60)?.slice(0, -'00.000Z'.length)
+  if (known === undefined) return null
+  if (minutes.size >= MOST_MINUTES) minutes.clear()
+  minutes.set(minute, known)
+  return `${known}${String(seconds - minute * 60).padStart(2, '0')}.000Z`
+}
+
+function written (seconds: number): string | null {
   const date = new Date(seconds * 1000)
   return Number.isNaN(date.getTime()) ? null : date.toISOString()
 }

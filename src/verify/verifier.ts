@@ -34,6 +34,8 @@ export interface VerifierParts {
   verifiedTokens?: VerifiedTokens
   /** Told of each token that passed all checks; an explanation does not count. */
   onVerified?: (token: TokenUnderTest) => void
+  /** Told why one did not: `VerifyError`, or whatever broke. */
+  onRefused?: (error: unknown) => void
 }
 
 export function createVerifier (parts: VerifierParts): Verifier {
@@ -47,9 +49,14 @@ export function createVerifier (parts: VerifierParts): Verifier {
   return {
     async verify (raw, judge, demands = {}) {
       const token = underTest(raw, judge, demands)
-      for (const check of checks) {
-        const underWay = check.run(token)
-        if (underWay instanceof Promise) await underWay
+      try {
+        for (const check of checks) {
+          const underWay = check.run(token)
+          if (underWay instanceof Promise) await underWay
+        }
+      } catch (error) {
+        parts.onRefused?.(error)
+        throw error
       }
       parts.onVerified?.(token)
       return token.principal
