@@ -38,7 +38,7 @@ export interface MintPolicy {
   readonly clockToleranceSeconds: number
 }
 
-/** No token can be made now: no key signs, or the database has been away for so long that revocations may have been missed. */
+/** No token can be made now: no key signs, too many wait to be signed, or the database has been away for so long that revocations may have been missed. */
 export class CannotMint extends Error {
   constructor (why: string) {
     super(why)
@@ -47,6 +47,11 @@ export class CannotMint extends Error {
 }
 
 const LONGEST_WAIT_MS = 1_000
+/**
+ * Signatures are made on the thread pool, some 3,500 a second on each core: whoever comes after so many would wait longer than
+ * clients do, and had better come again.
+ */
+const MOST_UNDER_WAY = 4_000
 /** A header with a long kid, and the signature of a 4096-bit key. */
 const LARGEST_HEADER_AND_SIGNATURE_BYTES = 300 + 512
 /** Room for the pipeline and the run. */
@@ -85,11 +90,15 @@ export interface MintParts {
   revocations: Pick<Revocations, 'isStale' | 'notBefore' | 'isRunRevoked'>
   policy: MintPolicy
   clock: Clock
+  /** How many tokens may wait for their signatures at a time. */
+  mostUnderWay?: number
   /** Told of each token. */
   onMinted?: (kid: string, bot: string, exp: number) => void
 }
 
-export function createMint ({ ring, rotator, vault, revocations, policy, clock, onMinted }: MintParts): Mint {
+export function createMint ({ ring, rotator, vault, revocations, policy, clock, onMinted, mostUnderWay = MOST_UNDER_WAY }: MintParts): Mint {
+  let underWay = 0
+
   /** The key that signs now, after the ring has caught up if a sleep has left it behind. Throws {@link CannotMint}. */
   async function keyFor (exp: number): Promise<SigningKey> {
     const outlives = (key: SigningKey | undefined): key is SigningKey =>
@@ -98,6 +107,16 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
     const key = ring.signing()
     if (!outlives(key)) throw new CannotMint('no key signs that this token would not outlive')
     return key
+  }
+
+  async function sign (key: SigningKey, input: Buffer): Promise<Buffer> {
+    if (underWay >= mostUnderWay) throw new CannotMint('too many tokens wait for their signatures')
+    underWay++
+    try {
+      return await vault.sign(key, input)
+    } finally {
+      underWay--
+    }
   }
 
   async function untilIssuable (bot: string): Promise<boolean> {
@@ -114,7 +133,7 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
     const key = await keyFor(claims.exp)
-    const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, Buffer.from(JSON.stringify(claims)), async input => await vault.sign(key, input))
+    const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, Buffer.from(JSON.stringify(claims)), async input => await sign(key, input))
     if (token.length > LARGEST_TOKEN_BYTES) throw new TokenTooLarge()
     onMinted?.(key.kid, grant.bot.name, claims.exp)
     return {

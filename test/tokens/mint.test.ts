@@ -41,6 +41,23 @@ async function startMint (policy: Partial<MintPolicy> = {}, revocations: Partial
   }
 }
 
+await t.test('the queue for signatures is bounded, and moves on', async t => {
+  const { clock } = movableClock(START)
+  const store = memoryKeyStore(RING)
+  const ring = createKeyRing(store, clock)
+  await ring.refresh()
+  const rotator = createRotator({ ring, store, vault, policy: POLICY, clock })
+  const mint = createMint({ ring, rotator, vault, revocations: NOTHING_REVOKED, policy: MINT_POLICY, clock, mostUnderWay: 3 })
+  const grant: Grant = { bot: bot(), scopes: [], audiences: ['metadata-api'] }
+  const outcomes = await Promise.allSettled(Array.from({ length: 5 }, async () => await mint(grant)))
+  t.strictSame(outcomes.map(({ status }) => status), ['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'rejected'])
+  t.ok(outcomes[4]?.status === 'rejected' && outcomes[4].reason instanceof CannotMint)
+  t.ok(await mint(grant), 'when these are signed there is room again')
+
+  const broken = createMint({ ring, rotator, vault: { ...vault, sign: async () => { throw new Error('broken') } }, revocations: NOTHING_REVOKED, policy: MINT_POLICY, clock, mostUnderWay: 1 })
+  for (let time = 0; time < 3; time++) await t.rejects(broken(grant), { message: 'broken' }, 'a failure leaves its place')
+})
+
 await t.test('a bot token', async t => {
   await t.test('says exactly what the contract says, and jose verifies it by the JWKS', async t => {
     const { mint } = await startMint()
