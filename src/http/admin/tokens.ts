@@ -4,7 +4,7 @@ import type { BotReader } from '../../bots/bot-registry.ts'
 import { faultOfWork } from '../../bots/pipelines.ts'
 import type { AuditTrail } from '../../telemetry/audit.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { RunRevoked, type Mint } from '../../tokens/mint.ts'
+import { CannotMint, RunRevoked, TokenTooLarge, type Mint } from '../../tokens/mint.ts'
 import { invalid, Problem } from '../problems.ts'
 import { Duration, Moment } from '../schemas.ts'
 import { ByName, readLife, withoutUndefined, type BotPolicy } from './bot-shapes.ts'
@@ -55,7 +55,10 @@ export const adminTokenRoutes: FastifyPluginAsyncTypebox<AdminTokenParts> = asyn
 }
 
 function asProblem (error: unknown): never {
-  throw error instanceof RunRevoked ? new Problem('conflict', 'The tokens of this run were revoked, and it gets no more: a new run takes another name') : error
+  if (error instanceof RunRevoked) throw new Problem('conflict', 'The tokens of this run were revoked, and it gets no more: a new run takes another name', { cause: error })
+  if (error instanceof TokenTooLarge) throw new Problem('conflict', 'The token would be too large for any verifier: take roles, scopes or audiences from the bot', { cause: error })
+  if (error instanceof CannotMint) throw new Problem('unavailable', 'No token can be made now: try again shortly', { cause: error })
+  throw error
 }
 
 function lifeOf ({ expiry, expiresIn }: Static<typeof TokenRequest>, policy: BotPolicy): number {

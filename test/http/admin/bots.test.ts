@@ -69,6 +69,11 @@ await t.test('POST …/tokens makes a token to paste', async t => {
   }
 
   t.equal(await lifeOf({ expiry: 'OneHour' }), 1 / 24)
+  const { ring } = service.parts
+  const { signing } = ring
+  ring.signing = () => undefined
+  t.match((await admin('POST', '/admin/bots/ingestion-bot/tokens', { expiry: 'OneHour' })).json(), { status: 503, code: 'unavailable' }, 'no key signs')
+  ring.signing = signing
   for (const days of [1, 7, 30, 60]) t.equal(await lifeOf({ expiry: String(days) }), days)
   t.equal(await lifeOf({ expiresIn: '12h' }), 0.5)
   t.match(await lifeOf({ expiry: '90' }), /MINTMARK_MAX_TOKEN_TTL/)
