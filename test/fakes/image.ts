@@ -92,7 +92,9 @@ function healthcheckOf ([instruction]: Instruction[]): string[] {
 export function start (image: Image, [program = '', ...words]: string[], environment: Record<string, string>, uid = 1000): ChildProcess {
   const path = [join(image.root, 'usr/local/bin'), dirname(process.execPath), '/usr/bin', '/bin'].join(':')
   const user = isRoot ? { uid, gid: uid } : {}
-  return spawn(program, words, { ...user, cwd: image.root, env: { PATH: path, ...image.environment, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  // By env, since tap gives every program that it starts a task of its own, for which this user may not write here.
+  const variables = Object.entries({ PATH: path, ...image.environment, ...environment }).map(([name, value]) => `${name}=${value}`)
+  return spawn('/usr/bin/env', ['-i', ...variables, program, ...words], { ...user, cwd: image.root, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 export async function ended (child: ChildProcess): Promise<Ran> {
