@@ -1,0 +1,34 @@
+/**
+ * `npm run bench`: measures all, writes RESULTS.md and a plot. `npm run bench -- auth-known mint --rounds 5 --seconds 4`: these only,
+ * and writes nothing.
+ */
+import { parseArgs } from 'node:util'
+import { CASES } from './cases.ts'
+import { measureByTurns, type Measured } from './measuring.ts'
+import { prepareOurs } from './ours.ts'
+import { isThere } from './programs.ts'
+import { describe, writeResults } from './results.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } }
+})
+const names = positionals.length > 0 ? positionals : Object.keys(CASES)
+const unknown = names.filter(name => !Object.hasOwn(CASES, name))
+if (unknown.length > 0) throw new Error(`there is no case ${unknown.join(', ')}, only ${Object.keys(CASES).join(', ')}`)
+if (!isThere('wrk')) throw new Error('wrk makes the load: install it (apt-get install wrk)')
+for (const peer of ['haproxy', 'openssl', 'taskset']) if (!isThere(peer)) console.log(`${peer} is not here: what takes it is left out`)
+
+const ours = await prepareOurs()
+const measured: Measured[] = []
+try {
+  for (const name of names) {
+    const each = await CASES[name]?.({ ours, seconds: Number(values.seconds) })
+    if (!each) continue
+    measured.push(await measureByTurns(each, Number(values.rounds), line => { console.log(line) }))
+    console.log(`\n${describe(measured.slice(-1))}`)
+  }
+} finally {
+  await ours.close()
+}
+if (positionals.length === 0) writeResults(measured, Number(values.rounds), Number(values.seconds))
