@@ -22,7 +22,7 @@ export interface Load {
   requests: number
 }
 
-export const CONNECTIONS = 32
+const CONNECTIONS = 32
 
 /** Throws if a socket failed: then something else was measured. @param folder for the script of the load */
 export async function load (url: string, requests: Requests, { seconds, folder, cores = CLIENT_CORE, connections = CONNECTIONS }: { seconds: number, folder: string, cores?: string, connections?: number }): Promise<Load> {
