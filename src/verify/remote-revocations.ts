@@ -93,7 +93,7 @@ export function createRemoteRevocations (parts: RemoteRevocationsParts): RemoteR
   return {
     isStale,
     isBotDisabled: name => held?.disabled.has(name) ?? false,
-    isTokenRevoked: jti => held !== undefined && Object.hasOwn(held.feed.tokens, jti),
+    isTokenRevoked: jti => held?.tokens.has(jti) ?? false,
     isRunRevoked: (bot, run) => held?.runs.has(keyOf(bot, run)) ?? false,
     notBefore: name => held !== undefined && Object.hasOwn(held.feed.bots, name) ? held.feed.bots[name] ?? 0 : 0,
     isKeyRevoked: kid => held?.keys.has(kid) ?? false,
@@ -112,6 +112,7 @@ interface Held {
   etag: string | null
   keys: ReadonlySet<string>
   disabled: ReadonlySet<string>
+  tokens: ReadonlySet<string>
   runs: ReadonlySet<string>
   legacy: readonly LegacyPublicKey[]
 }
@@ -122,7 +123,7 @@ function hold (feed: Feed, etag: string | null): Held {
     const until = new Date(verifiesUntil * 1000)
     return { kid, issuer, publicKey: { n, e }, verifiesUntil: until, revokedAt: keys.has(kid) ? until : null }
   })
-  return { feed, etag, keys, disabled: new Set(feed.disabled), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
+  return { feed, etag, keys, disabled: new Set(feed.disabled), tokens: new Set(Object.keys(feed.tokens)), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
 }
 
 const keyOf = (bot: string, run: string): string => `${bot} ${run}`
