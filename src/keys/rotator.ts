@@ -116,9 +116,11 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
       const { effectiveAt, signing, next } = describeRotation(ringAfter, before, clock())
       return [{ ...by, action: 'key.rotated', target: signing === before ? next : signing, detail: { ...wish, from: before, effectiveAt } }]
     })
+    const done = describeRotation(after, before, clock())
     await awaitOverlap(handedOverAt(after, before, clock()) ?? clock(), overlap)
     await reload().catch(() => { /* it is done, and what it did is known */ })
-    return describeRotation(ring.all(), before, clock())
+    // What others have done meanwhile counts too, unless it is half done: by a clock that lags their key signs a moment later.
+    return isSettledAt(ring.all(), clock()) ? describeRotation(ring.all(), before, clock()) : done
   }
 
   /** Rotations that somebody waits for, by what they wish: a call that comes meanwhile shares the answer. */
@@ -216,6 +218,10 @@ function publications (before: readonly SigningKey[], after: readonly SigningKey
 function handedOverAt (ring: readonly SigningKey[], before: string | undefined, now: Date): Date | null {
   const signing = signingKeyAt(ring, now)
   return signing && signing.kid !== before ? signing.signsFrom : null
+}
+
+function isSettledAt (ring: readonly SigningKey[], now: Date): boolean {
+  return signingKeyAt(ring, now) !== undefined && pendingKeysAt(ring, now).length > 0
 }
 
 function describeRotation (ring: readonly SigningKey[], before: string | undefined, now: Date): Rotation {
