@@ -20,6 +20,7 @@ import { problemOf, PROBLEMS, sendProblem } from './http/problems.ts'
 import { compileSchemas, followRequests, requestIdOf } from './http/requests.ts'
 import { verifyRoutes } from './http/verify.ts'
 import { wellKnownRoutes } from './http/well-known.ts'
+import { isTrustedIssuer } from './issuers.ts'
 import { createJwks } from './keys/jwks.ts'
 import { reasonsNotReady, type Parts } from './parts.ts'
 import { isUnavailable } from './store/database.ts'
@@ -88,10 +89,9 @@ async function registerAdmin (app: FastifyInstance, parts: Parts): Promise<void>
     onFailure: error => { app.log.error({ err: error }, 'a refused call could not be written to the audit trail') }
   })
   app.addHook('onClose', refusedCalls.close)
-  const isTrustedIssuer = (issuer: string): boolean => config.trustedIssuers.some(trusted => trusted.issuer === issuer)
   await app.register(async admin => {
     guardAdmin(admin, { verifier, issuer: config.issuer, refusedCalls })
-    const options = { ...parts, policy: config, isTrustedIssuer }
+    const options = { ...parts, policy: config, isTrustedIssuer: isTrustedIssuer(config) }
     await admin.register(adminKeyRoutes, parts)
     await admin.register(adminBotRoutes, options)
     await admin.register(adminSecretRoutes, options)

@@ -97,8 +97,14 @@ export function trustedButOurs ({ trustedIssuers }: Config, ring: KeyRing, legac
   return trustedIssuers.map(({ issuer }) => issuer).filter(issuer => ring.knowsIssuer(issuer) || legacyRing.knowsIssuer(issuer))
 }
 
+/** Workload issuers that token exchange may be set up for. */
+export function isTrustedIssuer ({ trustedIssuers }: Pick<Config, 'trustedIssuers'>): (candidate: string) => boolean {
+  return candidate => trustedIssuers.some(({ issuer }) => issuer === candidate)
+}
+
 /** Issuers whose tokens have their own rules here. */
-export function isReservedIssuer ({ issuer, cognito, trustedIssuers }: Config, ring: KeyRing): (candidate: string) => boolean {
-  const pools = (cognito?.pools ?? []).flatMap(({ authority }) => issuerFormsOf(authority))
-  return candidate => candidate === issuer || ring.knowsIssuer(candidate) || pools.includes(candidate) || trustedIssuers.some(trusted => trusted.issuer === candidate)
+export function isReservedIssuer (config: Config, ring: KeyRing): (candidate: string) => boolean {
+  const isTrusted = isTrustedIssuer(config)
+  const pools = (config.cognito?.pools ?? []).flatMap(({ authority }) => issuerFormsOf(authority))
+  return candidate => candidate === config.issuer || ring.knowsIssuer(candidate) || pools.includes(candidate) || isTrusted(candidate)
 }

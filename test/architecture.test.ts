@@ -11,19 +11,19 @@ const SRC = new URL('../src/', import.meta.url).pathname
  * A row names rooms, or single files of them; `type …`: nothing that is there when it runs.
  */
 const MAY_IMPORT: Record<string, string[]> = {
-  cli: ['main', 'parts', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/problems', 'http/admin/bot-document', 'http/admin/credentials', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
+  cli: ['main', 'parts', 'issuers', 'config', 'client-settings', 'agent', 'client', 'duration', 'loopback', 'version', 'http/problems', 'http/admin/bot-document', 'http/admin/credentials', 'http/admin/bot-shapes', 'http/admin/key-shapes', 'verify', 'keys', 'bots', 'store/database', 'telemetry/log', 'type telemetry/audit', 'tokens/mint', 'workloads/workload-tokens'],
   server: ['app', 'background', 'parts', 'config', 'bots/bot', 'bots/bot-draft', 'bots/secret', 'telemetry/audit', 'telemetry/log', 'verify/admins'],
   main: ['app', 'background', 'parts', 'workers', 'type config', 'duration', 'verify/admins', 'keys/signing-key', 'telemetry/log'],
   background: ['type parts', 'type telemetry/log'],
   workers: ['telemetry/cluster-metrics', 'type telemetry/log'],
-  app: ['parts', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
+  app: ['parts', 'issuers', 'version', 'http', 'http/admin', 'http/oauth', 'keys/jwks', 'store/database', 'telemetry/refused-calls'],
   parts: ['issuers', 'config', 'settings', 'store', 'telemetry/metrics', 'telemetry/audit', 'type telemetry/log', 'verify', 'tokens', 'keys', 'bots', 'workloads'],
   issuers: ['type config', 'type keys', 'type tokens', 'type telemetry', 'type bots/bot-cache', 'bots/bot', 'verify'],
   index: ['plugin/plugin', 'type plugin', 'verify/errors', 'type verify/principal'],
   'http/admin': ['http', 'type verify', 'verify/errors', 'type tokens', 'tokens/mint', 'type keys', 'keys/signing-key', 'keys/legacy-key', 'keys/key-import', 'bots', 'duration', 'type telemetry'],
   'http/oauth': ['http', 'verify', 'tokens', 'bots', 'type workloads', 'type telemetry'],
-  http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],
-  plugin: ['loopback', 'verify', 'type keys/key-ring', 'tokens/claims'],
+  http: ['verify', 'tokens/claims', 'tokens/revocation-feed', 'type keys', 'keys/jwks', 'bots/bot', 'bots/assertion', 'duration', 'type telemetry/metrics'],
+  plugin: ['loopback', 'verify', 'type keys/key-ring', 'keys/jwks', 'tokens/claims'],
   verify: ['tokens/claims', 'type tokens/revocations', 'type keys/key-ring', 'keys/verification-key', 'type keys/signing-key', 'keys/legacy-key'],
   tokens: ['type keys', 'bots/bot', 'type bots/bot-registry', 'type bots/pipelines', 'type telemetry/audit'],
   store: ['store/migrations', 'type keys/key-store', 'type keys/signing-key', 'type keys/legacy-key', 'type bots/bot-registry', 'type bots/bot', 'type bots/bot-plan', 'type bots/assertion-log', 'type bots/trust-book', 'tokens/revocations', 'type tokens/token-registry', 'type tokens/token-counts', 'type telemetry/audit', 'type telemetry/log'],

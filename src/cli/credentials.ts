@@ -1,9 +1,9 @@
 /** `mintmark bot jwks` and `mintmark bot trust`: ways to authenticate without a stored secret, from a file. */
 import type { Command } from 'commander'
 import type { Bot, ClientKey, TrustRule } from '../bots/bot.ts'
-import type { Config } from '../config.ts'
 import { faultsOfKeys, faultsOfTrust, judgeKeySet, judgeTrustRules } from '../http/admin/credentials.ts'
 import { faultsOf, type FieldFault } from '../http/problems.ts'
+import { isTrustedIssuer } from '../issuers.ts'
 import type { Parts } from '../parts.ts'
 import { botName, byCli, Failed, noSuchBot, print, subcommand, type OutputOptions } from './output.ts'
 import { withParts } from './with-parts.ts'
@@ -33,10 +33,6 @@ export function addCredentialCommands (bot: Command): void {
       })
       print(options, rules, `${name} trusts by ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'}`)
     })
-}
-
-export function isTrustedIssuer ({ trustedIssuers }: Config): (issuer: string) => boolean {
-  return issuer => trustedIssuers.some(trusted => trusted.issuer === issuer)
 }
 
 async function change ({ bots, clock }: Parts, name: string, changes: Partial<Bot>, action: string, detail: Record<string, unknown>): Promise<void> {

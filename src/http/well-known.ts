@@ -2,7 +2,7 @@
 import { Type, type Static } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { ASSERTION_ALGORITHMS } from '../bots/assertion.ts'
-import type { RenderedJwks } from '../keys/jwks.ts'
+import { JWKS_PATH, OM_JWKS_PATH, type RenderedJwks } from '../keys/jwks.ts'
 import { FEED_PATH } from '../tokens/claims.ts'
 import { NoFeed, type RenderedFeed } from '../tokens/revocation-feed.ts'
 import { Problem } from './problems.ts'
@@ -41,7 +41,6 @@ const Metadata = Type.Object({
 
 const AUTHENTICATION_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 
-const JWKS_PATH = '/.well-known/jwks.json'
 const FEED_CACHING = 'public, max-age=10'
 
 export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, parts) => {
@@ -58,7 +57,7 @@ export const wellKnownRoutes: FastifyPluginAsync<WellKnownParts> = async (app, p
 
   const jwksResponse = { 200: { description: 'Pending, signing and retired keys, the signing one first', content: { 'application/jwk-set+json': { schema: Jwks }, 'application/json': { schema: Jwks } } }, 304: { type: 'null', description: 'Nothing has changed' } }
   app.get(JWKS_PATH, { schema: { tags: ['keys'], summary: 'Public keys of bot tokens (RFC 7517)', response: jwksResponse } }, sendJwks)
-  app.get('/api/v1/system/config/jwks', { schema: { tags: ['keys'], summary: 'The same, at OpenMetadata\'s address', response: jwksResponse } }, sendJwks)
+  app.get(OM_JWKS_PATH, { schema: { tags: ['keys'], summary: 'The same, at OpenMetadata\'s address', response: jwksResponse } }, sendJwks)
 
   app.get(FEED_PATH, {
     config: { fails: ['unavailable'] },

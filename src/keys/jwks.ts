@@ -3,6 +3,11 @@ import { createHash } from 'node:crypto'
 import type { KeyRing } from './key-ring.ts'
 import { isPublishedAt, stateAt, type Clock, type SigningKey } from './signing-key.ts'
 
+/** Where the JWKS is, beneath the service's address. */
+export const JWKS_PATH = '/.well-known/jwks.json'
+/** Where it is too, since clients of OpenMetadata look there. */
+export const OM_JWKS_PATH = '/api/v1/system/config/jwks'
+
 export interface RenderedJwks {
   readonly body: Buffer
   /** Strong, quoted (RFC 9110 8.8.3). */

@@ -2,6 +2,7 @@
  * Whose tokens a metadata API trusts: the issuer's, those of other servers that the issuer vouches for, and those of user pools.
  * It owns what is fetched from each, and keeps it fresh.
  */
+import { JWKS_PATH, OM_JWKS_PATH } from '../keys/jwks.ts'
 import type { Lookup } from '../keys/key-ring.ts'
 import { FEED_PATH } from '../tokens/claims.ts'
 import { createAdminRules } from '../verify/admins.ts'
@@ -31,9 +32,6 @@ export interface TrustedIssuers {
   start: () => () => void
 }
 
-const JWKS_PATH = '/.well-known/jwks.json'
-/** OpenMetadata's address of it, which the service answers at, too. */
-const OM_JWKS_PATH = '/api/v1/system/config/jwks'
 const JWKS_REFRESH_SECONDS = 300
 const POOL_REFRESH_SECONDS = 3_600
 const LONGEST_JWKS_PAUSE_SECONDS = 60
