@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { load, type Requests } from './load.ts'
 import type { Case, Contender } from './measuring.ts'
 import type { Ours } from './ours.ts'
-import { PEER_URL, startPeer } from './peers.ts'
+import { startPeer, urlOfPeer } from './peers.ts'
 import { isThere, run, runAside, SERVER_CORE, CLIENT_CORE, type Program } from './programs.ts'
 
 const OURS = 'mintmark'
@@ -27,33 +27,53 @@ interface Served {
   /** How many at least; a slow machine takes longer for them. */
   warmUpRequests?: number
   by?: 'core' | 'wall clock'
+  /** Started for each measurement, where it must not remember the one before. */
+  anew?: boolean
 }
 
-/** Answers of a server that is started anew for each measurement: for each second that it had the core, or on the wall. */
-function served (name: string, { start, url, requests, warmUp = requests, warmUpRequests = 4_000, by = 'core' }: Served, { ours: { folder }, seconds }: Setting): Contender {
+/** Answers of a server: for each second that it had the core, or on the wall. */
+function served (name: string, { start, url, requests, warmUp = requests, warmUpRequests = 4_000, by = 'core', anew = false }: Served, { ours: { folder }, seconds }: Setting): Contender {
+  let program: Program | undefined
+
+  async function open (): Promise<void> {
+    program = await start()
+    for (let done = 0; done < warmUpRequests;) done += (await load(url, warmUp, { seconds: 1, folder })).requests
+  }
+
+  async function close (): Promise<void> {
+    await program?.stop()
+    program = undefined
+  }
+
+  async function measure (): Promise<number> {
+    const before = program?.cpuSeconds() ?? NaN
+    const { requests: answered, perSecond, refused } = await load(url, requests, { seconds, folder })
+    if (refused > 0) throw new Error(`${name} refused ${refused} requests`)
+    return by === 'wall clock' ? perSecond : answered / ((program?.cpuSeconds() ?? NaN) - before)
+  }
+
+  if (!anew) return { name, open, measure, close }
   return {
     name,
     async measure () {
-      const program = await start()
+      await open()
       try {
-        for (let done = 0; done < warmUpRequests;) done += (await load(url, warmUp, { seconds: 1, folder })).requests
-        const before = program.cpuSeconds()
-        const { requests: answered, perSecond, refused } = await load(url, requests, { seconds, folder })
-        if (refused > 0) throw new Error(`${name} refused ${refused} requests`)
-        return by === 'wall clock' ? perSecond : answered / (program.cpuSeconds() - before)
+        return await measure()
       } finally {
-        await program.stop()
+        await close()
       }
-    }
+    },
+    close
   }
 }
 
-function verifying (setting: Setting, peers: readonly string[], requests: Requests, warmUp = requests): Contender[] {
+function verifying (setting: Setting, peers: readonly string[], requests: Requests, warmUp?: Requests): Contender[] {
   const { ours } = setting
   const there = peers.filter(peer => peer !== 'HAProxy' || isThere('haproxy'))
+  const load = { requests, ...warmUp && { warmUp, anew: true }, warmUpRequests: warmUp ? 30_000 : 80_000 }
   return [
-    served(OURS, { start: async () => await ours.serve(), url: ours.url, requests, warmUp, warmUpRequests: warmUp === requests ? 80_000 : 30_000 }, setting),
-    ...there.map(peer => served(peer, { start: async () => await startPeer(peer, ours), url: PEER_URL, requests, warmUp, warmUpRequests: warmUp === requests ? 80_000 : 30_000 }, setting))
+    served(OURS, { start: async () => await ours.serve(), url: ours.url, ...load }, setting),
+    ...there.map(peer => served(peer, { start: async () => await startPeer(peer, ours), url: urlOfPeer(peer), ...load }, setting))
   ]
 }
 
@@ -104,7 +124,7 @@ export const CASES: Record<string, CaseMaker> = {
       contenders: [
         served(OURS, { start: async () => await ours.serve(), url: ours.url, requests: ask }, setting),
         { name: 'openssl speed', measure: async () => signsPerSecond(setting.seconds) },
-        served('oidc-provider', { start: async () => await startPeer('oidc-provider', ours), url: PEER_URL, requests: asking({ clientId: 'ingestion-bot', clientSecret: 'a-secret-of-some-length' }, '/token') }, setting)
+        served('oidc-provider', { start: async () => await startPeer('oidc-provider', ours), url: urlOfPeer('oidc-provider'), requests: asking({ clientId: 'ingestion-bot', clientSecret: 'a-secret-of-some-length' }, '/token') }, setting)
       ]
     }
   },
@@ -147,8 +167,8 @@ export const CASES: Record<string, CaseMaker> = {
       unit: 'tokens/s',
       goals: [{ rival: 'one core', least: 1.8 }],
       contenders: [
-        served('two workers', { start: async () => await ours.serve({ cores: `${SERVER_CORE},${CLIENT_CORE}`, environment: { MINTMARK_WORKERS: '2' } }), url: ours.url, requests, by: 'wall clock' }, setting),
-        served('one core', { start: async () => await ours.serve(), url: ours.url, requests, by: 'wall clock' }, setting)
+        served('two workers', { start: async () => await ours.serve({ cores: `${SERVER_CORE},${CLIENT_CORE}`, environment: { MINTMARK_WORKERS: '2' } }), url: ours.url, requests, by: 'wall clock', anew: true }, setting),
+        served('one core', { start: async () => await ours.serve(), url: ours.url, requests, by: 'wall clock', anew: true }, setting)
       ]
     }
   }

@@ -2,8 +2,12 @@
 
 export interface Contender {
   name: string
+  /** Before the first round: starts and warms up what is measured, which then waits for its turns beside the others. */
+  open?: () => Promise<void>
   /** One measurement of a few seconds, in the unit of its case. */
   measure: () => Promise<number>
+  /** Whether it was opened or not. */
+  close?: () => Promise<void>
 }
 
 /** What was set out to be reached: of the first contender, against another, or (`rival: null`) in the unit itself. */
@@ -38,12 +42,17 @@ export interface Measured {
 /** @param tell is told of each value as it comes */
 export async function measureByTurns (each: Case, rounds: number, tell: (line: string) => void): Promise<Measured> {
   const values = new Map<string, number[]>(each.contenders.map(({ name }) => [name, []]))
-  for (let round = 1; round <= rounds; round++) {
-    for (const { name, measure } of each.contenders) {
-      const value = await measure()
-      values.get(name)?.push(value)
-      tell(`${each.name} ${round}/${rounds}: ${name} ${value.toPrecision(4)} ${each.unit}`)
+  try {
+    for (const { open } of each.contenders) await open?.()
+    for (let round = 1; round <= rounds; round++) {
+      for (const { name, measure } of each.contenders) {
+        const value = await measure()
+        values.get(name)?.push(value)
+        tell(`${each.name} ${round}/${rounds}: ${name} ${value.toPrecision(4)} ${each.unit}`)
+      }
     }
+  } finally {
+    for (const { close } of each.contenders) await close?.()
   }
   const [first = []] = values.values()
   const ratiosTo = (others: readonly number[]): number[] => first.map((value, round) => value / (others[round] ?? NaN))
