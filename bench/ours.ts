@@ -14,6 +14,7 @@ export interface Ours {
   url: string
   folder: string
   config: Config
+  environment: Record<string, string>
   /** The same database, opened here, to make what is measured. */
   parts: Parts
   pem: string
@@ -49,6 +50,7 @@ export async function prepareOurs (): Promise<Ours> {
     url: `http://127.0.0.1:${PORT}`,
     folder,
     config,
+    environment,
     parts,
     pem: found.key.pem,
     client: { clientId: bot.name, clientSecret: secret },

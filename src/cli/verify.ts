@@ -2,7 +2,7 @@
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { Explanation } from '../verify/explanation.ts'
-import { judgeByJose } from '../verify/jose-judge.ts'
+import { judgeSignature } from '../verify/signature.ts'
 import { print, subcommand, table, type OutputOptions } from './output.ts'
 import { withParts } from './with-parts.ts'
 
@@ -11,7 +11,7 @@ export function addVerifyCommand (program: Command): void {
     .argument('[token]', 'the token; "-" or nothing: read it from stdin, which keeps it out of the process list', '-')
     .action(async (given: string, options: OutputOptions) => {
       const token = (given === '-' ? await text(process.stdin) : given).trim()
-      const explanation = await withParts(async ({ verifier }) => await verifier.explain(token, judgeByJose))
+      const explanation = await withParts(async ({ verifier }) => await verifier.explain(token, judgeSignature))
       print(options, explanation, describe(explanation))
       if (!explanation.active) process.exitCode = 1
     })

@@ -9,8 +9,8 @@ import { challengeFor, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { stringOrNull, type Principal } from '../verify/principal.ts'
 import type { Demands } from '../verify/trusted-issuer.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
+import { judgeSignature } from '../verify/signature.ts'
 import type { Verifier } from '../verify/verifier.ts'
-import { judgeOf } from './judge.ts'
 
 const PATH = '/auth'
 
@@ -36,7 +36,7 @@ export const authRoutes: FastifyPluginAsync<{ verifier: Verifier }> = async (app
 
   // Answered before the body: it is the original request's, and whatever type or length it claims to have, nobody reads it.
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeOf(request), demandsOf(request))
+    const principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeSignature, demandsOf(request))
     return await reply.code(200).headers({ ...identityHeaders(principal), 'cache-control': 'no-store' }).send()
   }
   const route = { url: PATH, onRequest: answer, handler: async () => { throw new Error('the hook has answered') } }

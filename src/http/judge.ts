@@ -1,11 +1,13 @@
 /**
- * Where requests meet tokens: takes the token from a request, has it verified, and gives the principal.
- * `@fastify/jwt` judges the signatures of our own tokens, with the one key that the checks chose by issuer and kid.
+ * Where requests meet the tokens of those who ask something of this service itself: takes the token from a request, has it
+ * verified, and gives the principal. Few such requests come, and much hangs on each, so that libraries judge the signatures:
+ * `@fastify/jwt` those of our own tokens, with the one key that the checks chose by issuer and kid, `aws-jwt-verify` those of user pools.
  */
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { VerificationKey } from '../keys/verification-key.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
+import { judgeByAws } from '../verify/cognito-tokens.ts'
 import { VerifyError } from '../verify/errors.ts'
 import type { Principal } from '../verify/principal.ts'
 import type { Demands, SignatureJudge } from '../verify/trusted-issuer.ts'
@@ -18,7 +20,7 @@ declare module 'fastify' {
   }
 }
 
-/** Lets `judgeOf` work on requests of `app` and of its children. */
+/** Lets `authenticate` work on requests of `app` and of its children. */
 export async function registerJwt (app: FastifyInstance): Promise<void> {
   app.decorateRequest('underJudgement', null)
   await app.register(fastifyJwt, {
@@ -33,9 +35,9 @@ export async function registerJwt (app: FastifyInstance): Promise<void> {
   })
 }
 
-/** Judges the signatures of tokens that come with `request`, in its header or in its body. */
-export function judgeOf (request: FastifyRequest): SignatureJudge {
-  return async (token, key) => {
+function judgeOf (request: FastifyRequest): SignatureJudge {
+  return async (token, key, kind) => {
+    if (kind === 'user') return await judgeByAws(token, key, kind)
     request.underJudgement = { token, key }
     try {
       await request.jwtVerify()

@@ -3,8 +3,9 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import type { FastifyRequest } from 'fastify'
 import { VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
+import { judgeSignature } from '../verify/signature.ts'
 import type { Verifier } from '../verify/verifier.ts'
-import { assertMeantForUs, authenticate, judgeOf } from './judge.ts'
+import { assertMeantForUs, authenticate } from './judge.ts'
 import type { ProblemCode } from './problems.ts'
 import { PrincipalSchema } from './schemas.ts'
 
@@ -47,11 +48,11 @@ export const verifyRoutes: FastifyPluginAsyncTypebox<{ verifier: Verifier, issue
     const demands = { audience: typeof audience === 'string' ? [audience] : audience, scopes, roles }
     if (request.query.explain) {
       await assertMayExplain(request, verifier, issuer)
-      return await verifier.explain(inBody ?? '', judgeOf(request), demands)
+      return await verifier.explain(inBody ?? '', judgeSignature, demands)
     }
     const inHeader = bearerToken(request.raw.rawHeaders)
     if (inHeader !== '' && inBody !== undefined) throw new VerifyError('request_invalid', 'Send the token in the header or in the body, not in both')
-    return { active: true as const, principal: await verifier.verify(inBody ?? inHeader, judgeOf(request), demands) }
+    return { active: true as const, principal: await verifier.verify(inBody ?? inHeader, judgeSignature, demands) }
   })
 }
 

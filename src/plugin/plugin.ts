@@ -7,8 +7,8 @@ import fp from 'fastify-plugin'
 import { bearerToken } from '../verify/bearer-token.ts'
 import { challengeFor, problemDocument, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { createHttpClient } from '../verify/http-get.ts'
-import { judgeByJose } from '../verify/jose-judge.ts'
 import type { Principal } from '../verify/principal.ts'
+import { judgeSignature } from '../verify/signature.ts'
 import { createVerifier, type Verifier } from '../verify/verifier.ts'
 import { createTrustedIssuers } from './issuers.ts'
 import { readOptions, type MintmarkOptions } from './options.ts'
@@ -51,7 +51,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
-  app.decorate('verifyToken', async (token, demands) => await verifier.verify(token, judgeByJose, demands === undefined ? {} : readRouteDemands(demands)))
+  app.decorate('verifyToken', async (token, demands) => await verifier.verify(token, judgeSignature, demands === undefined ? {} : readRouteDemands(demands)))
 
   let stop = (): void => { /* it has not started */ }
   app.addHook('onReady', async () => { stop = issuers.start() })
@@ -65,7 +65,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
 function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook {
   return async (request, reply) => {
     try {
-      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeByJose, demands)
+      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeSignature, demands)
       return undefined
     } catch (error) {
       if (error instanceof VerifyError) return await refuse(request, reply, error)

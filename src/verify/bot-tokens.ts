@@ -22,7 +22,6 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     kind: 'bot',
     types: BOT_TOKEN_TYPES,
     expectedAudience: parts.audience?.join(' or ') ?? 'any',
-    hasGoodSignature: ({ raw, key, judge }) => judge(raw, key),
     findKey: kid => whenThere(parts.findKey(kid), keyOf),
     checkAudience: token => { checkAudience(token, parts.audience) },
     checkUse,

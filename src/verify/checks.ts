@@ -88,7 +88,7 @@ function checkKey (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void 
 function checkSignature (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void | Promise<void> {
   if (token.known?.key === token.key) return undefined
   if (token.known) verifiedTokens.dropKey(token.known.key)
-  return whenThere(token.issuer.hasGoodSignature(token), isGood => {
+  return whenThere(token.judge(token.raw, token.key, token.issuer.kind), isGood => {
     if (!isGood) throw new VerifyError('signature_invalid', 'The signature does not match the key that the header names')
     verifiedTokens.remember(token)
   })

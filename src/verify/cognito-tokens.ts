@@ -9,7 +9,7 @@ import { missingClaim, VerifyError } from './errors.ts'
 import { judgeByJose } from './jose-judge.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
 import type { RemoteKeys } from './remote-keys.ts'
-import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
+import type { SignatureJudge, TrustedIssuer } from './trusted-issuer.ts'
 import { whenThere } from './when-there.ts'
 
 export interface CognitoTokenParts {
@@ -52,7 +52,6 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
     types: [null, 'jwt'],
     expectedAudience: parts.clientIds?.join(' or ') ?? 'any client of the pool',
     findKey: kid => whenThere(parts.keys.find(kid), key => key ?? new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')),
-    hasGoodSignature: judgeByAws(),
     checkAudience: ({ payload }) => { checkClient(payload, parts.clientIds) },
     checkUse: ({ payload }) => { checkUse(payload, parts.tokenUse) },
     checkRevocation () {
@@ -76,26 +75,24 @@ export function issuerFormsOf (authority: string): string[] {
  * `aws-jwt-verify`, told to judge form, key and signature alone: it knows no clock but the machine's.
  * Before the signature it refuses claims of another form, which are our own checks' business: these tokens `jose` judges.
  */
-function judgeByAws (): (token: TokenUnderTest) => Promise<boolean> {
-  const verifiers = new WeakMap<VerificationKey, { verifySync: (token: string) => unknown }>()
-
-  function verifierFor (key: VerificationKey): { verifySync: (token: string) => unknown } {
-    let verifier = verifiers.get(key)
-    if (!verifier) {
-      const config = { issuer: null, audience: null, graceSeconds: Infinity, jwksUri: 'urn:mintmark:chosen-key' }
-      verifiers.set(key, verifier = JwtVerifier.create(config, { jwksCache: cacheOfOne(key) }))
-    }
-    return verifier
+export const judgeByAws: SignatureJudge = async (token, key, kind) => {
+  try {
+    verifierFor(key).verifySync(token)
+    return true
+  } catch (error) {
+    return error instanceof JwtParseError && await judgeByJose(token, key, kind)
   }
+}
 
-  return async token => {
-    try {
-      verifierFor(token.key).verifySync(token.raw)
-      return true
-    } catch (error) {
-      return error instanceof JwtParseError && await judgeByJose(token.raw, token.key)
-    }
+const verifiers = new WeakMap<VerificationKey, { verifySync: (token: string) => unknown }>()
+
+function verifierFor (key: VerificationKey): { verifySync: (token: string) => unknown } {
+  let verifier = verifiers.get(key)
+  if (!verifier) {
+    const config = { issuer: null, audience: null, graceSeconds: Infinity, jwksUri: 'urn:mintmark:chosen-key' }
+    verifiers.set(key, verifier = JwtVerifier.create(config, { jwksCache: cacheOfOne(key) }))
   }
+  return verifier
 }
 
 /** The key was chosen by issuer and kid before the judge is asked: it gets that key and no other. */

@@ -26,7 +26,7 @@ export async function readFeed (text: string, { issuer, findKey, now, clockToler
   if (alg !== 'RS256' || typ !== FEED_TYPE || typeof kid !== 'string') throw new Error(`it is no JWT of typ ${FEED_TYPE}`)
   const key = await findKey(kid)
   if (!key) throw new Error('the issuer has no such key, or it was revoked')
-  if (!await judgeByJose(text, key)) throw new Error('its signature does not match')
+  if (!await judgeByJose(text, key, 'bot')) throw new Error('its signature does not match')
   if (payload.iss !== issuer) throw new Error(`it is about tokens of ${String(payload.iss)}, not of ${issuer}`)
   if (!isFeed(payload)) throw new Error('it lacks something, or has it in another form')
   if (payload.iat - clockToleranceSeconds > now.getTime() / 1000) throw new Error('it is from the future: compare the clocks')

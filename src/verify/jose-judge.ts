@@ -1,7 +1,7 @@
 import { compactVerify } from 'jose'
 import type { SignatureJudge } from './trusted-issuer.ts'
 
-/** Judges a token of ours where there is no request of ours to take it from: in somebody else's server, on the command line. */
+/** Judges where a signed document is no token (the revocation feed), and what `aws-jwt-verify` will not judge. */
 export const judgeByJose: SignatureJudge = async (token, key) => {
   try {
     await compactVerify(token, key.keyObject, { algorithms: ['RS256'] })

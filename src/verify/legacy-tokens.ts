@@ -18,7 +18,6 @@ export function legacyTokens ({ issuer, keys, revocations }: LegacyTokenParts): 
     types: [null, 'jwt'],
     expectedAudience: 'none',
     endless: true,
-    hasGoodSignature: ({ raw, key, judge }) => judge(raw, key),
     findKey (kid) {
       const lookup = keys.find(issuer, kid)
       if (lookup.found === 'key') return lookup.key

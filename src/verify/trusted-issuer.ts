@@ -4,8 +4,11 @@ import type { VerifyError } from './errors.ts'
 import type { Principal } from './principal.ts'
 import type { VerifiedToken } from './verified-tokens.ts'
 
-/** Says whether form, key and signature of `token` are good. Judges nothing else: times and claims are our own checks. */
-export type SignatureJudge = (token: string, key: VerificationKey) => boolean | Promise<boolean>
+/**
+ * Says whether form, key and signature of `token` are good. Judges nothing else: times and claims are our own checks.
+ * @param kind whose token it is
+ */
+export type SignatureJudge = (token: string, key: VerificationKey, kind: Principal['kind']) => boolean | Promise<boolean>
 
 /** What a caller demands of a token beyond that it is good. */
 export interface Demands {
@@ -30,7 +33,7 @@ export interface TokenUnderTest {
   readonly raw: string
   readonly now: Date
   readonly demands: Demands
-  /** Judges tokens of ours; how depends on the door they came in by. */
+  /** Which it is depends on the door that the token came in by. */
   readonly judge: SignatureJudge
   /** Of the whole of `raw`. */
   digest: string
@@ -57,7 +60,6 @@ export interface TrustedIssuer {
   readonly endless?: true
   /** @returns the key, or `key_unknown` or `key_revoked`: it is in force no more, if it ever was. Throws `keys_unavailable`. */
   findKey: (kid: string) => VerificationKey | VerifyError | Promise<VerificationKey | VerifyError>
-  hasGoodSignature: (token: TokenUnderTest) => boolean | Promise<boolean>
   /** Throws `audience_mismatch`, `client_mismatch` or `claim_missing`. */
   checkAudience: (token: TokenUnderTest) => void
   /** Throws `token_use_mismatch` or `claim_missing`. */

@@ -14,7 +14,7 @@ import { createVerifiedTokens, type VerifiedTokens } from './verified-tokens.ts'
 export interface Verifier {
   /**
    * @param token compact JWS; empty if none came
-   * @param judge judges the signatures of our own tokens
+   * @param judge judges the signature, unless it was found good before
    * Throws `VerifyError`.
    */
   verify: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Principal>

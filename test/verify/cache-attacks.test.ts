@@ -14,9 +14,9 @@ import { startService, TEST_EVENT, type Service, type Teardown } from '../fakes/
 /** Judges, and says how often it was asked to: each time is one RSA operation. */
 function countingJudge (): SignatureJudge & { asked: () => number } {
   let asked = 0
-  const judge: SignatureJudge = async (token, key) => {
+  const judge: SignatureJudge = async (token, key, kind) => {
     asked++
-    return await judgeByJose(token, key)
+    return await judgeByJose(token, key, kind)
   }
   return Object.assign(judge, { asked: () => asked })
 }

@@ -3,7 +3,7 @@ import { Type } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { VerifyError } from '../../verify/errors.ts'
 import type { Principal } from '../../verify/principal.ts'
-import { judgeOf } from '../judge.ts'
+import { judgeSignature } from '../../verify/signature.ts'
 import { identifyCaller, type Caller, type CallerParts } from './caller.ts'
 import { OAuthError } from './oauth-error.ts'
 import { readParameters, required, type Form } from './parameters.ts'
@@ -44,7 +44,7 @@ export function addIntrospectRoute (app: FastifyInstance, parts: CallerParts): v
     const caller = await identifyCaller(request, parameters, parts)
     assertMayIntrospect(caller)
     const token = required(parameters, 'token', 'the token to ask about')
-    const principal = await parts.verifier.verify(token, judgeOf(request), { audience: null }).catch(inactive)
+    const principal = await parts.verifier.verify(token, judgeSignature, { audience: null }).catch(inactive)
     return principal && maySee(caller, principal) ? { active: true, ...describe(principal) } : { active: false }
   })
 }

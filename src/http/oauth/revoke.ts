@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Actor } from '../../telemetry/audit.ts'
 import type { TokenRegistry } from '../../tokens/token-registry.ts'
-import { judgeOf } from '../judge.ts'
+import { judgeSignature } from '../../verify/signature.ts'
 import { identifyCaller, type Caller, type CallerParts } from './caller.ts'
 import { OAuthError } from './oauth-error.ts'
 import { readParameters, required, type Form } from './parameters.ts'
@@ -32,7 +32,7 @@ export function addRevokeRoute (app: FastifyInstance, parts: RevokeParts): void 
     const parameters = readParameters(request.body)
     const caller = await identifyCaller(request, parameters, parts)
     const token = required(parameters, 'token', 'the token to take back')
-    const payload = await parts.verifier.identify(token, judgeOf(request))
+    const payload = await parts.verifier.identify(token, judgeSignature)
     if (payload) {
       assertMayRevoke(caller, payload.sub)
       const event = { actor: actorOf(caller), requestId: request.id, action: 'token.revoked', target: String(payload.sub), detail: { tokenId: payload.jti } }
