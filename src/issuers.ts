@@ -46,7 +46,7 @@ export function issuersOf (parts: IssuerParts): FindIssuer {
   }
 
   const ownTokens = onceEach(issuer => botTokens({
-    findKey: kid => ring.find(issuer, kid),
+    findKey: (kid, now) => ring.find(issuer, kid, now),
     audience: config.audience,
     revocations,
     isAdmin: rules.isAdminBot

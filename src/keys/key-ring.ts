@@ -15,7 +15,7 @@ export interface KeyRing {
   all: () => readonly SigningKey[]
   signing: () => SigningKey | undefined
   /** The key that may verify a token of `issuer`: a key of one issuer never verifies a token of another. */
-  find: (issuer: string, kid: string) => Lookup
+  find: (issuer: string, kid: string, now?: Date) => Lookup
   /** True for the current issuer and for each that a living token may bear. */
   knowsIssuer: (issuer: string) => boolean
   /** Counts up whenever the ring is replaced. */
@@ -40,10 +40,10 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
   return {
     all: () => keys,
     signing: () => signingKeyAt(keys, clock()),
-    find (issuer, kid) {
+    find (issuer, kid, now = clock()) {
       const key = byKid.get(kid)
       if (!key?.issuers.includes(issuer)) return { found: 'nothing' }
-      const state = stateAt(key, clock())
+      const state = stateAt(key, now)
       if (state === 'revoked') return { found: 'revoked' }
       return state === 'gone' ? { found: 'nothing' } : { found: 'key', key: verificationKeys.of(kid, key.publicKey) }
     },

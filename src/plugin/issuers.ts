@@ -86,9 +86,9 @@ export function createTrustedIssuers (options: Options, { clock, get, onFetched,
 }
 
 function ownTokens ({ audience }: Options, keys: RemoteKeys, revocations: RemoteRevocations, isAdmin: Parameters<typeof botTokens>[0]['isAdmin']): TrustedIssuer {
-  async function findByAsking (kid: string): Promise<Lookup> {
+  async function findByAsking (kid: string, now: Date): Promise<Lookup> {
     await revocations.settle()
-    const key = revocations.isKeyRevoked(kid) ? undefined : await keys.find(kid)
+    const key = revocations.isKeyRevoked(kid) ? undefined : await keys.find(kid, now)
     const droppedAt = key ? null : keys.droppedAt(kid)
     if (droppedAt !== null) await revocations.hearSince(droppedAt) // to know whether it was revoked
     if (revocations.isKeyRevoked(kid)) return { found: 'revoked' }
@@ -96,9 +96,9 @@ function ownTokens ({ audience }: Options, keys: RemoteKeys, revocations: Remote
   }
 
   return botTokens({
-    findKey (kid) {
-      if (revocations.isStale() || !keys.held(kid)) return findByAsking(kid)
-      return whenThere(keys.find(kid), key => key && !revocations.isKeyRevoked(kid) ? { found: 'key', key } : findByAsking(kid))
+    findKey (kid, now) {
+      if (revocations.isStale(now) || !keys.held(kid)) return findByAsking(kid, now)
+      return whenThere(keys.find(kid, now), key => key && !revocations.isKeyRevoked(kid) ? { found: 'key', key } : findByAsking(kid, now))
     },
     audience: listOf(audience),
     revocations,

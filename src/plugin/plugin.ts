@@ -51,7 +51,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
-  app.decorate('verifyToken', async (token, demands) => await verifier.verify(token, judgeSignature, demands === undefined ? {} : readRouteDemands(demands)))
+  app.decorate('verifyToken', async (token, demands) => verifier.verify(token, judgeSignature, demands && readRouteDemands(demands)))
 
   let stop = (): void => { /* it has not started */ }
   app.addHook('onReady', async () => { stop = issuers.start() })

@@ -45,7 +45,7 @@ export interface Revocations {
   /** Tokens of this bot that were issued before this second are dead; 0: none is. */
   notBefore: (bot: string) => number
   /** True once the store has not been heard of for too long: a revocation may have been missed. */
-  isStale: () => boolean
+  isStale: (now?: Date) => boolean
   held: () => HeldRevocations
   /** How many entries are held, of each kind. */
   counts: () => { tokens: number, bots: number, runs: number, disabled: number }

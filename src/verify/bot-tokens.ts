@@ -10,7 +10,7 @@ import { whenThere } from './when-there.ts'
 
 export interface BotTokenParts {
   /** Keys of the issuer that the token names. Throws `keys_unavailable`. */
-  findKey: (kid: string) => Lookup | Promise<Lookup>
+  findKey: (kid: string, now: Date) => Lookup | Promise<Lookup>
   /** The audiences of this verifier; `null`: any will do. */
   audience: readonly string[] | null
   revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore'>
@@ -22,7 +22,7 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     kind: 'bot',
     types: BOT_TOKEN_TYPES,
     expectedAudience: parts.audience?.join(' or ') ?? 'any',
-    findKey: kid => whenThere(parts.findKey(kid), keyOf),
+    findKey: (kid, now) => whenThere(parts.findKey(kid, now), keyOf),
     checkAudience: token => { checkAudience(token, parts.audience) },
     checkUse,
     checkRevocation: token => { checkRevocation(token, parts) },
@@ -56,8 +56,8 @@ function checkUse ({ payload }: TokenUnderTest): void {
   if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')
 }
 
-function checkRevocation ({ payload: { jti, sub, iat, run_id: run } }: TokenUnderTest, { revocations }: BotTokenParts): void {
-  if (revocations.isStale()) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
+function checkRevocation ({ payload: { jti, sub, iat, run_id: run }, now }: TokenUnderTest, { revocations }: BotTokenParts): void {
+  if (revocations.isStale(now)) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
   const tokenId = stringOrNull(jti)
   if (tokenId === null) throw missingClaim('jti', 'a string')
   if (revocations.isTokenRevoked(tokenId)) throw new VerifyError('token_revoked', 'The token was revoked: fetch a new one')

@@ -4,6 +4,7 @@
  */
 import { assertSize, decodeUnverified } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
+import { copyOf, withOwnClaims } from './principal.ts'
 import type { FindIssuer, TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
 import { digestOf, type VerifiedTokens } from './verified-tokens.ts'
 import { whenThere } from './when-there.ts'
@@ -37,7 +38,7 @@ export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: num
     { name: 'use', run: token => { token.issuer.checkUse(token) } },
     { name: 'revocation', run: token => { token.issuer.checkRevocation(token) } },
     { name: 'enabled', run: token => { token.issuer.checkEnabled(token) } },
-    { name: 'principal', run: token => whenThere(token.issuer.toPrincipal(token), principal => { token.principal = principal }) },
+    { name: 'principal', run: checkPrincipal },
     { name: 'kind', run: checkKind },
     { name: 'scopes', run: checkScopes },
     { name: 'roles', run: checkRoles },
@@ -54,7 +55,7 @@ function checkPresent ({ raw }: TokenUnderTest): void {
 function checkForm (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void {
   token.digest = digestOf(token.raw)
   token.known = verifiedTokens.recall(token.digest, token.now)
-  const { header, payload } = token.known ?? decodeUnverified(token.raw)
+  const { header, payload } = token.known ?? decodeUnverified(token.raw, verifiedTokens.headers)
   token.header = header
   token.payload = payload
 }
@@ -75,7 +76,7 @@ function checkIssuer (token: TokenUnderTest, findIssuer: FindIssuer): void | Pro
 function checkKey (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void | Promise<void> {
   const { kid } = token.header
   if (typeof kid !== 'string' || kid === '') throw new VerifyError('key_unknown', 'The header names no key (kid)')
-  return whenThere(token.issuer.findKey(kid), found => {
+  return whenThere(token.issuer.findKey(kid, token.now), found => {
     if (found instanceof VerifyError) {
       if (token.known) verifiedTokens.dropKey(token.known.key)
       throw found
@@ -87,7 +88,10 @@ function checkKey (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void 
 /** The same bytes under the same key need no second judgement: under another key, though of the same kid, they do. */
 function checkSignature (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void | Promise<void> {
   if (token.known?.key === token.key) return undefined
-  if (token.known) verifiedTokens.dropKey(token.known.key)
+  if (token.known) {
+    verifiedTokens.dropKey(token.known.key)
+    token.known = undefined
+  }
   return whenThere(token.judge(token.raw, token.key, token.issuer.kind), isGood => {
     if (!isGood) throw new VerifyError('signature_invalid', 'The signature does not match the key that the header names')
     verifiedTokens.remember(token)
@@ -95,8 +99,8 @@ function checkSignature (token: TokenUnderTest, verifiedTokens: VerifiedTokens):
 }
 
 function checkType ({ header: { typ }, issuer }: TokenUnderTest): void {
-  const type = typ === undefined ? null : typeof typ === 'string' ? typ.toLowerCase() : ''
-  if (!issuer.types.includes(type)) throw new VerifyError('type_not_allowed', 'The header\'s type (typ) is not one that this issuer\'s tokens have')
+  const type = typ === undefined ? null : typeof typ === 'string' ? typ : ''
+  if (!issuer.types.includes(type) && !issuer.types.includes(type?.toLowerCase() ?? null)) throw new VerifyError('type_not_allowed', 'The header\'s type (typ) is not one that this issuer\'s tokens have')
 }
 
 function checkTimes ({ payload: { exp, iat, nbf }, now, issuer }: TokenUnderTest, toleranceSeconds: number): void {
@@ -108,6 +112,14 @@ function checkTimes ({ payload: { exp, iat, nbf }, now, issuer }: TokenUnderTest
   if (isTime(exp) && exp + toleranceSeconds <= seconds) throw new VerifyError('token_expired', 'The token\'s life is over: fetch a new one')
   if (isTime(iat) && iat - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token was issued in the future (iat): compare the clocks')
   if (isTime(nbf) && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
+}
+
+/** Told by a token that comes again once, completed for each request; and each caller gets his own. */
+function checkPrincipal (token: TokenUnderTest): void | Promise<void> {
+  const { issuer, known } = token
+  token.principal = known ? copyOf(known.principal ??= issuer.toPrincipal(token)) : withOwnClaims(issuer.toPrincipal(token))
+  if (issuer.complete) return whenThere(issuer.complete(token.principal, token), principal => { token.principal = principal })
+  return undefined
 }
 
 function checkKind ({ principal: { kind }, demands: { kinds } }: TokenUnderTest): void {
@@ -138,8 +150,10 @@ function checkPipeline ({ principal: { pipeline }, demands: { pipelines } }: Tok
   throw new VerifyError('role_insufficient', `The token is not one for ${pipelines.length > 1 ? 'the pipelines' : 'the pipeline'} ${pipelines.join(', ')}`)
 }
 
-function missingOf (demanded: readonly string[] = [], present: readonly string[]): string[] {
-  return demanded.filter(word => !present.includes(word))
+const NONE: readonly string[] = []
+
+function missingOf (demanded: readonly string[] | undefined, present: readonly string[]): readonly string[] {
+  return demanded === undefined ? NONE : demanded.filter(word => !present.includes(word))
 }
 
 function isTime (value: unknown): value is number {

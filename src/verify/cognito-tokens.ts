@@ -51,7 +51,7 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
     kind: 'user',
     types: [null, 'jwt'],
     expectedAudience: parts.clientIds?.join(' or ') ?? 'any client of the pool',
-    findKey: kid => whenThere(parts.keys.find(kid), key => key ?? new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')),
+    findKey: (kid, now) => whenThere(parts.keys.find(kid, now), key => key ?? new VerifyError('key_unknown', 'The user pool publishes no usable key of this kid')),
     checkAudience: ({ payload }) => { checkClient(payload, parts.clientIds) },
     checkUse: ({ payload }) => { checkUse(payload, parts.tokenUse) },
     checkRevocation () {
@@ -59,7 +59,8 @@ export function cognitoTokens (parts: CognitoTokenParts): TrustedIssuer {
       if (parts.isStale()) throw new VerifyError('state_stale', 'Bots and revocations have not been heard of for too long to trust any token')
     },
     checkEnabled () { /* Cognito does not say in a token whether its user still is enabled */ },
-    toPrincipal: ({ payload }) => isMachineToken(payload) ? machinePrincipal(payload, parts.bots) : userPrincipal(payload, parts)
+    toPrincipal: ({ payload }) => isMachineToken(payload) ? machinePrincipal(payload) : userPrincipal(payload, parts),
+    complete: (principal, { payload }) => isMachineToken(payload) ? asMappedBot(principal, payload, parts.bots) : assertNoBot(principal, parts.bots)
   }
 }
 
@@ -121,27 +122,32 @@ function checkUse (payload: JsonObject, accepted: ReadonlyArray<'access' | 'id'>
   }
 }
 
+function machinePrincipal (payload: JsonObject): Principal {
+  return { ...commonOf(payload), kind: 'bot', name: '', email: null, roles: [], scopes: [], groups: [], admin: false }
+}
+
 /** A machine client stands for the bot that lists it, and is the bot: with its roles, scopes, e-mail, and its revocations. */
-function machinePrincipal (payload: JsonObject, bots: MappedBots): Principal | Promise<Principal> {
-  return whenThere(bots.findByClient(clientIdOf(payload) ?? ''), bot => asBot(payload, bot))
+function asMappedBot (principal: Principal, payload: JsonObject, bots: MappedBots): Principal | Promise<Principal> {
+  return whenThere(bots.findByClient(clientIdOf(payload) ?? ''), bot => {
+    if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot here: an admin can say for which')
+    if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
+    if (!bot.enabled) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
+    const { name, email, roles, scopes } = bot
+    return { ...principal, name, email, roles, scopes }
+  })
 }
 
-function asBot (payload: JsonObject, bot: MappedBot | null): Principal {
-  if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot here: an admin can say for which')
-  if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
-  if (!bot.enabled) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
-  const { name, email, roles, scopes } = bot
-  return { ...commonOf(payload), kind: 'bot', name, email, roles, scopes, groups: [], admin: false }
-}
-
-function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Principal | Promise<Principal> {
+function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Principal {
   const user: CognitoUser = { subject: String(payload.sub), groups: stringsOf(payload['cognito:groups'] ?? []), verifiedEmail: verifiedEmailOf(payload) }
   assertDomain(user, parts.requiredDomain)
-  const name = nameOf(payload, parts.principalClaims)
-  return whenThere(parts.bots.isBotName(name), isBotName => {
+  const roles = new Set(user.groups.flatMap(group => parts.rolesByGroup?.get(group) ?? []))
+  return { ...commonOf(payload), kind: 'user', name: nameOf(payload, parts.principalClaims), email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+}
+
+function assertNoBot (principal: Principal, bots: MappedBots): Principal | Promise<Principal> {
+  return whenThere(bots.isBotName(principal.name), isBotName => {
     if (isBotName) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
-    const roles = new Set(user.groups.flatMap(group => parts.rolesByGroup?.get(group) ?? []))
-    return { ...commonOf(payload), kind: 'user', name, email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
+    return principal
   })
 }
 

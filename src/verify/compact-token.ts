@@ -14,24 +14,37 @@ export function assertSize (token: string): void {
   if (Buffer.byteLength(token) > LARGEST_TOKEN_BYTES) throw new VerifyError('token_too_large', `The token is larger than ${LARGEST_TOKEN_BYTES} bytes`)
 }
 
+/** Headers whose form was found good before, by the first part of their tokens. */
+export interface KnownHeaders { get: (part: string) => JsonObject | undefined }
+
+const NONE_KNOWN: KnownHeaders = new Map()
+
 /**
  * Three non-empty parts of canonical base64url, header and payload JSON objects, no `crit`. Throws `token_malformed`.
  * Canonical, because a token must have one spelling only: unused bits or padding would make a second one that verifies too.
  */
-export function decodeUnverified (token: string): UnverifiedToken {
+export function decodeUnverified (token: string, knownHeaders = NONE_KNOWN): UnverifiedToken {
   const parts = token.split('.')
-  const [header, payload, signature] = parts.map(decodePart)
-  if (parts.length !== 3 || !header || !payload || !signature) {
-    throw new VerifyError('token_malformed', 'A token is three parts of base64url with dots between them')
-  }
-  const decoded = { header: parseObject(header, 'header'), payload: parseObject(payload, 'payload') }
-  if ('crit' in decoded.header) throw new VerifyError('token_malformed', 'The header asks for extensions (crit) that are not understood here')
-  return decoded
+  if (parts.length !== 3) throw notThreeParts()
+  const [headerPart = '', payloadPart = '', signaturePart = ''] = parts
+  bytesOf(signaturePart)
+  return { header: knownHeaders.get(headerPart) ?? decodeHeader(headerPart), payload: parseObject(bytesOf(payloadPart), 'payload') }
 }
 
-function decodePart (part: string): Buffer | null {
+function decodeHeader (part: string): JsonObject {
+  const header = parseObject(bytesOf(part), 'header')
+  if ('crit' in header) throw new VerifyError('token_malformed', 'The header asks for extensions (crit) that are not understood here')
+  return header
+}
+
+function bytesOf (part: string): Buffer {
   const bytes = Buffer.from(part, 'base64url')
-  return part !== '' && bytes.toString('base64url') === part ? bytes : null
+  if (part === '' || bytes.toString('base64url') !== part) throw notThreeParts()
+  return bytes
+}
+
+function notThreeParts (): VerifyError {
+  return new VerifyError('token_malformed', 'A token is three parts of base64url with dots between them')
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -39,11 +39,15 @@ export function legacyTokens ({ issuer, keys, revocations }: LegacyTokenParts): 
     checkEnabled ({ payload }) {
       if (revocations.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
     },
-    toPrincipal: token => toPrincipal(token, keys.verifiesUntil(token.key.kid))
+    toPrincipal,
+    complete (principal, { key }) {
+      principal.expiresAt ??= keys.verifiesUntil(key.kid)?.toISOString() ?? null
+      return principal
+    }
   }
 }
 
-function toPrincipal ({ payload }: TokenUnderTest, keyVerifiesUntil: Date | null): Principal {
+function toPrincipal ({ payload }: TokenUnderTest): Principal {
   return {
     kind: 'bot',
     name: String(payload.sub),
@@ -62,7 +66,7 @@ function toPrincipal ({ payload }: TokenUnderTest, keyVerifiesUntil: Date | null
     pipeline: null,
     runId: null,
     issuedAt: isoDate(payload.iat),
-    expiresAt: isoDate(payload.exp) ?? keyVerifiesUntil?.toISOString() ?? null,
+    expiresAt: isoDate(payload.exp),
     claims: payload
   }
 }

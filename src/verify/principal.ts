@@ -26,6 +26,34 @@ export interface Principal {
   claims: Record<string, unknown>
 }
 
+/** For a caller, who may do with it what he likes. */
+export function copyOf (principal: Principal): Principal {
+  const { audience, roles, groups, scopes, claims } = principal
+  return { ...principal, audience: audience.slice(), roles: roles.slice(), groups: groups.slice(), scopes: scopes.slice(), claims: copyOfClaims(claims) }
+}
+
+/** For the first caller: all else was made for him. */
+export function withOwnClaims (principal: Principal): Principal {
+  principal.claims = copyOfClaims(principal.claims)
+  return principal
+}
+
+/** JSON, all the way down. A spread copies `__proto__` as the claim that it is. */
+function copyOfClaims (claims: Principal['claims']): Principal['claims'] {
+  const copy = { ...claims }
+  for (const claim in copy) if (isNested(copy[claim])) copy[claim] = copyOfNested(copy[claim])
+  return copy
+}
+
+function copyOfNested (value: unknown): unknown {
+  if (!isNested(value)) return value
+  return Array.isArray(value) ? value.map(copyOfNested) : copyOfClaims(value as Principal['claims'])
+}
+
+function isNested (value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
 /** @param seconds since the epoch, as claims have it */
 export function isoDate (seconds: unknown): string | null {
   if (typeof seconds !== 'number') return null

@@ -10,7 +10,7 @@ import { createHttpClient, type Get, type Page } from './http-get.ts'
 
 export interface RemoteKeys {
   /** Throws `keys_unavailable` if there is no such key, and the issuer could not be asked whether there is one now. */
-  find: (kid: string) => VerificationKey | undefined | Promise<VerificationKey | undefined>
+  find: (kid: string, now?: Date) => VerificationKey | undefined | Promise<VerificationKey | undefined>
   /** The key if it is in hand; asks nobody. */
   held: (kid: string) => VerificationKey | undefined
   /** When the issuer was found to publish the key no more, in seconds since the epoch; `null`: it does, or never did. */
@@ -86,23 +86,23 @@ export function createRemoteKeys (options: RemoteKeysOptions): RemoteKeys {
   }
 
   /** After a pause nobody knows what became of the keys meanwhile; but an issuer that is away is not waited for by every request. */
-  function mustAsk (): boolean {
-    return failure === undefined && seconds() > fetchedAt + 2 * refreshAfterSeconds
+  function mustAsk (now: number): boolean {
+    return failure === undefined && now > fetchedAt + 2 * refreshAfterSeconds
   }
 
   async function findByAsking (kid: string): Promise<VerificationKey | undefined> {
     if (!keys?.has(kid) && fetching) await fetching // which may have begun before the key was published
-    if (!keys?.has(kid) || mustAsk()) await ask()
+    if (!keys?.has(kid) || mustAsk(seconds())) await ask()
     const key = keys?.get(kid)
     if (!key && failure !== undefined) throw new VerifyError('keys_unavailable', 'The issuer\'s keys cannot be fetched now: try again shortly', { cause: failure })
     return key
   }
 
   return {
-    find (kid) {
+    find (kid, now = clock()) {
       const key = keys?.get(kid)
-      if (!key || mustAsk()) return findByAsking(kid)
-      if (seconds() > fetchedAt + refreshAfterSeconds) void ask()
+      if (!key || mustAsk(now.getTime() / 1000)) return findByAsking(kid)
+      if (now.getTime() / 1000 > fetchedAt + refreshAfterSeconds) void ask()
       return key
     },
     held: kid => keys?.get(kid),

@@ -49,7 +49,7 @@ export function createRemoteRevocations (parts: RemoteRevocationsParts): RemoteR
   let quietUntil = -Infinity
 
   const seconds = (): number => clock().getTime() / 1000
-  const isStale = (): boolean => !held || isOver(held.feed, clock())
+  const isStale = (now = clock()): boolean => !held || isOver(held.feed, now)
 
   /** A key that was revoked signs no feed; one that is not in hand yet may be new, as after an emergency. */
   async function findKey (kid: string): Promise<ReturnType<RemoteKeys['held']>> {

@@ -37,7 +37,7 @@ export interface TokenUnderTest {
   readonly judge: SignatureJudge
   /** Of the whole of `raw`. */
   digest: string
-  /** What was found when its signature was last judged, if it was and was good. */
+  /** What is remembered of it, once its signature was found good. */
   known: VerifiedToken | undefined
   header: JsonObject
   payload: JsonObject
@@ -59,7 +59,7 @@ export interface TrustedIssuer {
   /** Tokens without `exp` and `iat` are accepted: they last as long as their key. */
   readonly endless?: true
   /** @returns the key, or `key_unknown` or `key_revoked`: it is in force no more, if it ever was. Throws `keys_unavailable`. */
-  findKey: (kid: string) => VerificationKey | VerifyError | Promise<VerificationKey | VerifyError>
+  findKey: (kid: string, now: Date) => VerificationKey | VerifyError | Promise<VerificationKey | VerifyError>
   /** Throws `audience_mismatch`, `client_mismatch` or `claim_missing`. */
   checkAudience: (token: TokenUnderTest) => void
   /** Throws `token_use_mismatch` or `claim_missing`. */
@@ -68,7 +68,10 @@ export interface TrustedIssuer {
   checkRevocation: (token: TokenUnderTest) => void
   /** Throws `bot_disabled`. */
   checkEnabled: (token: TokenUnderTest) => void
-  toPrincipal: (token: TokenUnderTest) => Principal | Promise<Principal>
+  /** Whom the token speaks for as far as it says itself: asked once a token. */
+  toPrincipal: (token: TokenUnderTest) => Principal
+  /** What more has to be known of whom it speaks for: asked for each request. @param principal may be filled in, and returned */
+  complete?: (principal: Principal, token: TokenUnderTest) => Principal | Promise<Principal>
 }
 
 /** Finds the issuer that a token names in `iss`, or `undefined` if it is not trusted here. Throws `keys_unavailable` if that is not known yet. */

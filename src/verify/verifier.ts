@@ -15,9 +15,10 @@ export interface Verifier {
   /**
    * @param token compact JWS; empty if none came
    * @param judge judges the signature, unless it was found good before
-   * Throws `VerifyError`.
+   * Throws or rejects with `VerifyError`.
+   * @returns a promise only if something has to be waited for
    */
-  verify: (token: string, judge: SignatureJudge, demands?: Demands) => Promise<Principal>
+  verify: (token: string, judge: SignatureJudge, demands?: Demands) => Principal | Promise<Principal>
   /**
    * Whom a token was issued to, if it is ours and authentic, whether or not it is still good.
    * @returns its payload, or `null` for a token that is none of ours
@@ -42,38 +43,57 @@ export function createVerifier (parts: VerifierParts): Verifier {
   const { verifiedTokens = createVerifiedTokens() } = parts
   const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds, verifiedTokens)
 
-  function underTest (raw: string, judge: SignatureJudge, demands: Demands): TokenUnderTest {
-    return { raw, judge, demands, now: parts.clock() } as TokenUnderTest
+  function accept (token: TokenUnderTest): Principal {
+    parts.onVerified?.(token)
+    return token.principal
+  }
+
+  /** Goes on once a check that has to wait for something is through. */
+  async function verifyLater (token: TokenUnderTest, place: number, underWay: Promise<void>): Promise<Principal> {
+    try {
+      await underWay
+      for (const check of checks.slice(place + 1)) await check.run(token)
+    } catch (error) {
+      parts.onRefused?.(error)
+      throw error
+    }
+    return accept(token)
   }
 
   return {
-    async verify (raw, judge, demands = {}) {
-      const token = underTest(raw, judge, demands)
+    verify (raw, judge, demands = NO_DEMANDS) {
+      const token = underTest(raw, judge, demands, parts.clock())
       try {
-        for (const check of checks) {
-          const underWay = check.run(token)
-          if (underWay instanceof Promise) await underWay
+        for (let place = 0; place < checks.length; place++) {
+          const underWay = checks[place]?.run(token)
+          if (underWay !== undefined) return verifyLater(token, place, underWay)
         }
       } catch (error) {
         parts.onRefused?.(error)
         throw error
       }
-      parts.onVerified?.(token)
-      return token.principal
+      return accept(token)
     },
 
     async identify (raw, judge) {
-      const token = underTest(raw, judge, {})
+      const token = underTest(raw, judge, NO_DEMANDS, parts.clock())
       const authenticity = checks.slice(0, checks.findIndex(check => check.name === 'times'))
       return await firstFailure(authenticity, token) === null && token.issuer.kind === 'bot' ? token.payload : null
     },
 
-    async explain (raw, judge, demands = {}) {
-      const token = underTest(raw, judge, demands)
+    async explain (raw, judge, demands = NO_DEMANDS) {
+      const token = underTest(raw, judge, demands, parts.clock())
       const failure = await firstFailure(checks, token)
       return explain(checks, token, failure)
     }
   }
+}
+
+const NO_DEMANDS: Demands = {}
+
+/** Every field has its place from the start: objects that grow cost more than the checks that fill them in. */
+function underTest (raw: string, judge: SignatureJudge, demands: Demands, now: Date): TokenUnderTest {
+  return { raw, judge, demands, now, digest: '', known: undefined, header: undefined, payload: undefined, issuer: undefined, key: undefined, principal: undefined } as unknown as TokenUnderTest
 }
 
 async function firstFailure (checks: readonly Check[], token: TokenUnderTest): Promise<Failure | null> {

@@ -91,10 +91,12 @@ async function start (t: Test, options: Partial<MintmarkOptions> = {}, settings:
     },
     async verdict (token) {
       const verifier = createVerifier({ findIssuer: issuers.findIssuer, clock: time.clock, clockToleranceSeconds: 5 })
-      return await verifier.verify(token, judgeByJose).then(({ name }) => name, (error: unknown) => {
+      try {
+        return (await verifier.verify(token, judgeByJose)).name
+      } catch (error) {
         if (error instanceof VerifyError) return error.code
         throw error
-      })
+      }
     }
   }
 }

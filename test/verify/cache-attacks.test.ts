@@ -36,6 +36,15 @@ async function startKnowing (t: Teardown, environment: Record<string, string> = 
   return { service, token, admin }
 }
 
+async function isAccepted ({ parts }: Service, token: string): Promise<boolean> {
+  try {
+    await parts.verifier.verify(token, judgeByJose)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const codeOf = async ({ app }: Service, token: string, demands: object = {}): Promise<string | null> => (await verifyInBody(app, token, demands)).code
 
 await t.test('a signature is judged once, for all doors and judges', async t => {
@@ -65,7 +74,7 @@ await t.test('a key of the cache that two tokens share (as fast-jwt\'s cacheKeyB
   const accepted: string[] = []
   for (let place = 0; place < token.length; place++) {
     const changed = token.slice(0, place) + (token[place] === 'A' ? 'B' : 'A') + token.slice(place + 1)
-    await service.parts.verifier.verify(changed, judgeByJose).then(() => accepted.push(changed), () => undefined)
+    if (await isAccepted(service, changed)) accepted.push(changed)
   }
   t.strictSame(accepted, [], 'one character anywhere makes it another token')
 })
@@ -84,10 +93,10 @@ await t.test('forgeries leave no trace, and push nobody out', async t => {
   const before = service.parts.verifiedTokens.held()
   for (let number = 0; number < 300; number++) {
     const forged = await forge(header, { ...payload, jti: String(number) }, () => Buffer.alloc(256, number))
-    await service.parts.verifier.verify(number % 2 ? forged : `${forged.slice(0, -8)}AAAAAAAA`, judgeByJose).catch(() => undefined)
+    t.notOk(await isAccepted(service, number % 2 ? forged : `${forged.slice(0, -8)}AAAAAAAA`))
   }
   const pool = await startPool(t)
-  await service.parts.verifier.verify(await pool.idToken(), judgeByJose).catch(() => undefined)
+  t.notOk(await isAccepted(service, await pool.idToken()))
   t.strictSame(service.parts.verifiedTokens.held(), before)
   const judge = countingJudge()
   await service.parts.verifier.verify(token, judge)

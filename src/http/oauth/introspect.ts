@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { VerifyError } from '../../verify/errors.ts'
 import type { Principal } from '../../verify/principal.ts'
 import { judgeSignature } from '../../verify/signature.ts'
+import type { Verifier } from '../../verify/verifier.ts'
 import { identifyCaller, type Caller, type CallerParts } from './caller.ts'
 import { OAuthError } from './oauth-error.ts'
 import { readParameters, required, type Form } from './parameters.ts'
@@ -44,7 +45,7 @@ export function addIntrospectRoute (app: FastifyInstance, parts: CallerParts): v
     const caller = await identifyCaller(request, parameters, parts)
     assertMayIntrospect(caller)
     const token = required(parameters, 'token', 'the token to ask about')
-    const principal = await parts.verifier.verify(token, judgeSignature, { audience: null }).catch(inactive)
+    const principal = await verifyOrNull(token, parts.verifier)
     return principal && maySee(caller, principal) ? { active: true, ...describe(principal) } : { active: false }
   })
 }
@@ -57,9 +58,13 @@ function assertMayIntrospect (caller: Caller): void {
 }
 
 /** A token that is refused is not active, whatever the reason; but not to know is no answer. */
-function inactive (error: unknown): null {
-  if (error instanceof VerifyError && error.code !== 'keys_unavailable' && error.code !== 'state_stale') return null
-  throw error
+async function verifyOrNull (token: string, verifier: Verifier): Promise<Principal | null> {
+  try {
+    return await verifier.verify(token, judgeSignature, { audience: null })
+  } catch (error) {
+    if (error instanceof VerifyError && error.code !== 'keys_unavailable' && error.code !== 'state_stale') return null
+    throw error
+  }
 }
 
 function maySee (caller: Caller, { audience }: Principal): boolean {
