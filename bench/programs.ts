@@ -9,6 +9,7 @@ export const SERVER_CORE = '0'
 export const CLIENT_CORE = '1'
 
 export interface Program {
+  pid: number
   /** What it has taken of its core until now: on a machine that is shared, the clock on the wall measures the neighbours. */
   cpuSeconds: () => number
   residentMiB: () => number
@@ -39,7 +40,7 @@ export async function start (command: readonly string[], { url, cores = SERVER_C
     if (child.exitCode !== null) throw new Error(`${command.join(' ')} has ended: ${written}`)
     await sleep(2)
   }
-  return { cpuSeconds: () => cpuSecondsOf(child.pid ?? 0), residentMiB: () => residentMiBOf(child.pid ?? 0), stop: async () => { await end(child) } }
+  return { pid: child.pid ?? 0, cpuSeconds: () => cpuSecondsOf(child.pid ?? 0), residentMiB: () => residentMiBOf(child.pid ?? 0), stop: async () => { await end(child) } }
 }
 
 const TICKS_A_SECOND = 100

@@ -1,4 +1,5 @@
 /** Builds the server over the parts: registers every route, and gives each what it works with. Listens nowhere yet. */
+import { createServer, type ServerOptions } from 'node:http'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { adminAuditRoutes } from './http/admin/audit.ts'
 import { adminBotRoutes } from './http/admin/bots.ts'
@@ -7,9 +8,10 @@ import { guardAdmin } from './http/admin/guard.ts'
 import { adminKeyRoutes } from './http/admin/keys.ts'
 import { adminSecretRoutes } from './http/admin/secrets.ts'
 import { adminTokenRoutes } from './http/admin/tokens.ts'
-import { allMethodsButConnect, authRoutes, rewriteAuthUrl } from './http/auth.ts'
+import { allMethodsButConnect, authRoutes, createAuthAnswer, rewriteAuthUrl, type AnswerAuth } from './http/auth.ts'
+import { createAuthLane } from './http/auth-lane.ts'
 import { answerClientError } from './http/client-errors.ts'
-import { endConnectionsOnClose } from './http/connections.ts'
+import { createConnections } from './http/connections.ts'
 import { documentRoutes } from './http/documentation.ts'
 import { healthRoutes } from './http/health.ts'
 import { registerJwt } from './http/judge.ts'
@@ -30,10 +32,19 @@ import { version } from './version.ts'
 const LARGEST_BODY_BYTES = 64 * 1024
 const LARGEST_HEADERS_BYTES = 64 * 1024
 const MOST_CONNECTIONS = 10_000
+const HTTP: ServerOptions = {
+  maxHeaderSize: LARGEST_HEADERS_BYTES,
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 72_000,
+  connectionsCheckingInterval: 5_000,
+  requireHostHeader: false
+}
 
 export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<FastifyInstance> {
   const { config, ring, clock, metrics } = parts
-  const app = createServer(parts, log)
+  const answerAuth = createAuthAnswer(parts.verifier, log)
+  const app = createApp(parts, log, answerAuth)
   app.removeContentTypeParser('text/plain')
   compileSchemas(app)
   followRequests(app, metrics)
@@ -43,28 +54,38 @@ export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<F
   await app.register(wellKnownRoutes, { issuer: config.issuer, publicUrl: config.publicUrl, jwksMaxAgeSeconds: config.jwksMaxAgeSeconds, jwks: createJwks(ring, clock), revocationFeed: parts.revocationFeed })
   await app.register(oauthRoutes, { ...parts, issuer: config.issuer, publicUrl: config.publicUrl, clockToleranceSeconds: config.clockToleranceSeconds, failedLoginsPerMinute: config.failedLoginsPerMinute, isUnavailable })
   await app.register(verifyRoutes, { verifier: parts.verifier, issuer: config.issuer })
-  await app.register(authRoutes, { verifier: parts.verifier })
+  await app.register(authRoutes, { answer: answerAuth })
   await app.register(healthRoutes, { notReady: () => reasonsNotReady(parts) })
   await app.register(metricsRoutes, { metrics })
   await registerAdmin(app, parts)
   return app
 }
 
-function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstance {
+function createApp ({ config, metrics }: Parts, log: FastifyBaseLogger, answerAuth: AnswerAuth): FastifyInstance {
   const answer = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const problem = problemOf(error, isUnavailable)
     if (PROBLEMS[problem.code].status >= 500) request.log.error({ err: error }, problem.message)
     return await sendProblem(request, reply, problem)
   }
+  let isOpen = !['debug', 'trace'].includes(log.level)
+  const connections = createConnections()
+  const passAuth = createAuthLane({ answer: answerAuth, metrics, connections, isOpen: () => isOpen })
   const app = Fastify({
+    serverFactory (route) {
+      const server = createServer(HTTP, (request, response) => {
+        if (passAuth(request, response)) return
+        connections.await(request, response)
+        route(request, response)
+      })
+      connections.of(server)
+      return server
+    },
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     trustProxy: config.trustProxy === null ? false : [...config.trustProxy],
     bodyLimit: LARGEST_BODY_BYTES,
     routerOptions: { maxParamLength: 1_000 },
-    requestTimeout: 30_000,
-    http: { maxHeaderSize: LARGEST_HEADERS_BYTES, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, requireHostHeader: false },
     clientErrorHandler: answerClientError,
     return503OnClosing: false,
     rewriteUrl: request => rewriteAuthUrl(request.url ?? '/'),
@@ -74,7 +95,10 @@ function createServer ({ config }: Parts, log: FastifyBaseLogger): FastifyInstan
   app.server.maxHeadersCount = 0 // their size is what is limited
   // What a client expects is the original request's business.
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
-  endConnectionsOnClose(app)
+  app.addHook('preClose', async () => {
+    isOpen = false
+    connections.close()
+  })
   for (const method of allMethodsButConnect()) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
   app.setErrorHandler(answer)
   app.setNotFoundHandler(answerNotFound)

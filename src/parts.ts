@@ -118,7 +118,7 @@ export async function openParts (config: Config, log: Log, { machineClock = () =
   const legacyRing = createLegacyRing(legacyStore, clock)
   const counts = createCountStore(database)
   const tokenCounts = createTokenCounts(counts, clock)
-  const isStale = (): boolean => changes.secondsSinceSeen() > config.maxStalenessSeconds
+  const isStale = (now?: Date): boolean => changes.secondsSinceSeen(now) > config.maxStalenessSeconds
   const revocations = createRevocations(createRevocationStore(database), clock, isStale)
   const changes = watchChanges({
     ...database,
@@ -229,9 +229,9 @@ function asSettingsError (error: unknown): never {
 /** Who uses which key: an admin wants to know before an act on it. And how many come, by whom they speak for, and how it went. */
 function countVerified (counts: TokenCounts, metrics: Metrics): Required<Pick<VerifierParts, 'onVerified' | 'onRefused'>> {
   return {
-    onVerified ({ key: { kid }, issuer, principal }) {
+    onVerified ({ key: { kid }, issuer, principal, now }) {
       if (principal.legacy) counts.legacySeen(kid, principal.name)
-      else if (issuer.kind === 'bot') counts.verified(kid)
+      else if (issuer.kind === 'bot') counts.verified(kid, now)
       metrics.verified(principal.legacy ? 'legacy' : principal.kind, 'ok')
     },
     onRefused (error) { metrics.verified('unknown', error instanceof VerifyError ? error.code : 'unavailable') }

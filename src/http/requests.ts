@@ -1,15 +1,18 @@
 /** What holds for every request: its id, its line in the log, how its schemas are compiled. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** A request id that came with the request is kept, if it is one that can go into a log. */
+/** A request id that came with the request is kept, if it is one that can go into a log. Ours are unique, and no secret. */
 export function requestIdOf ({ headers }: { headers: Record<string, string | string[] | undefined> }): string {
   const given = headers['x-request-id']
-  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : `${PROCESS}-${(++requests).toString(36)}`
 }
+
+const PROCESS = randomBytes(9).toString('base64url')
+let requests = 0
 
 /** Paths that are asked so often that a line each would drown the log. */
 const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:[/?]|$)/

@@ -9,8 +9,8 @@ export interface ChangeWatch {
   catchUp: () => Promise<void>
   /** Of what is held in memory: that of the database, when it was last seen. */
   version: () => number
-  /** Since the database was asked that which it has answered last. */
-  secondsSinceSeen: () => number
+  /** Since the database was asked that which it has answered last. @param now by the database's clock */
+  secondsSinceSeen: (now?: Date) => number
   /** How far the database's clock is ahead of this machine's, in milliseconds. */
   clockOffsetMs: () => number
   /** Looks twice a second, and at once when told of a change. @returns a function that ends it */
@@ -70,7 +70,7 @@ export function watchChanges ({ look, listen, refresh, clock, onOffset }: WatchP
   return {
     catchUp,
     version: () => known,
-    secondsSinceSeen: () => (clock().getTime() - lastSeenAt.getTime()) / 1000,
+    secondsSinceSeen: now => ((now ? now.getTime() - clockOffsetMs : clock().getTime()) - lastSeenAt.getTime()) / 1000,
     clockOffsetMs: () => clockOffsetMs,
     start (onFailure) {
       let timer: NodeJS.Timeout

@@ -54,7 +54,7 @@ export interface Revocations {
 }
 
 /** @param isStale see {@link Revocations} */
-export function createRevocations (store: RevocationStore, clock: () => Date, isStale: () => boolean): Revocations {
+export function createRevocations (store: RevocationStore, clock: () => Date, isStale: (now?: Date) => boolean): Revocations {
   let disabled: ReadonlySet<string> = new Set()
   const tokens = new Map<string, number>()
   const bots = new Map<string, { notBefore: number, until: number }>()

@@ -40,7 +40,7 @@ export interface CountStore {
 
 export interface TokenCounts {
   issued: (kid: string, bot: string, exp: number) => void
-  verified: (kid: string) => void
+  verified: (kid: string, now: Date) => void
   legacySeen: (kid: string, bot: string) => void
   /** Writes what was counted since the last time. */
   flush: () => Promise<void>
@@ -86,7 +86,7 @@ export function createTokenCounts (store: CountStore, clock: Clock): TokenCounts
       countIssued({ kid, bot, expMinute: Math.ceil(exp / 60), tokens: 1 })
       used.set(kid, clock())
     },
-    verified (kid) { used.set(kid, clock()) },
+    verified (kid, now) { used.set(kid, now) },
     legacySeen (kid, bot) { countSeen({ kid, bot, tokens: 1, lastSeenAt: clock() }) },
     flush,
     start (onFailure) {

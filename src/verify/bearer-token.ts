@@ -10,10 +10,16 @@ const NAME = 'authorization'
 export function bearerToken (rawHeaders: readonly string[]): string {
   const [authorization = '', second] = authorizations(rawHeaders)
   if (second !== undefined) throw new VerifyError('request_invalid', 'Send one Authorization header')
-  const [, token] = /^Bearer +([^\s]+) *$/i.exec(authorization) ?? []
-  if (token === undefined && !/^Bearer(?: |$)/i.test(authorization)) return ''
-  if (token === undefined) throw new VerifyError('request_invalid', 'The Authorization header takes the form "Bearer <token>"')
+  if (!SCHEME.test(authorization)) return ''
+  const token = withoutBlanks(authorization.slice('Bearer '.length))
+  if (token === '' || /\s/.test(token)) throw new VerifyError('request_invalid', 'The Authorization header takes the form "Bearer <token>"')
   return token
+}
+
+const SCHEME = /^Bearer(?: |$)/i
+
+function withoutBlanks (text: string): string {
+  return text.startsWith(' ') || text.endsWith(' ') ? text.replace(/^ +| +$/g, '') : text
 }
 
 export function isSentTwice (rawHeaders: readonly string[]): boolean {

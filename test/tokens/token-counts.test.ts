@@ -25,7 +25,7 @@ await t.test('what is counted while the database is away is written when it is b
   counts.issued('k1', 'a-bot', EXP)
   counts.issued('k1', 'b-bot', EXP)
   counts.legacySeen('om', 'old-bot')
-  counts.verified('k2')
+  counts.verified('k2', clock())
   await t.rejects(counts.flush(), { message: 'away' })
 
   database.isAway = false
