@@ -19,7 +19,7 @@ import { metricsRoutes } from './http/metrics.ts'
 import { answerNotFound } from './http/not-found.ts'
 import { oauthRoutes } from './http/oauth/routes.ts'
 import { problemOf, PROBLEMS, sendProblem } from './http/problems.ts'
-import { compileSchemas, followRequests, requestIdOf } from './http/requests.ts'
+import { compileSchemas, followRequests, logOf, requestIdOf } from './http/requests.ts'
 import { verifyRoutes } from './http/verify.ts'
 import { wellKnownRoutes } from './http/well-known.ts'
 import { isTrustedIssuer } from './issuers.ts'
@@ -64,7 +64,7 @@ export async function buildApp (parts: Parts, log: FastifyBaseLogger): Promise<F
 function createApp ({ config, metrics }: Parts, log: FastifyBaseLogger, answerAuth: AnswerAuth): FastifyInstance {
   const answer = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const problem = problemOf(error, isUnavailable)
-    if (PROBLEMS[problem.code].status >= 500) request.log.error({ err: error }, problem.message)
+    if (PROBLEMS[problem.code].status >= 500) logOf(request).error({ err: error }, problem.message)
     return await sendProblem(request, reply, problem)
   }
   let isOpen = !['debug', 'trace'].includes(log.level)
@@ -81,7 +81,8 @@ function createApp ({ config, metrics }: Parts, log: FastifyBaseLogger, answerAu
       return server
     },
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: logger => logger,
     genReqId: requestIdOf,
     trustProxy: config.trustProxy === null ? false : [...config.trustProxy],
     bodyLimit: LARGEST_BODY_BYTES,

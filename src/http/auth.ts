@@ -19,7 +19,7 @@ export const AUTH_PATH = '/auth'
  * and its query asks nothing of us.
  */
 export function rewriteAuthUrl (url: string): string {
-  const path = url.replace(/^https?:\/\/[^/]*/i, '')
+  const path = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/]*/i, '')
   return path.startsWith(`${AUTH_PATH}/`) ? AUTH_PATH : path
 }
 

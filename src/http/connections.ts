@@ -12,31 +12,33 @@ export interface Connections {
 }
 
 export function createConnections (): Connections {
-  const underWay = new Map<Socket, number>()
+  /** The last one of each, since answers go out in the order of their requests: to be told of the end of each would cost more. */
+  const lastAnswers = new Map<Socket, ServerResponse | null>()
   let closing = false
-
-  function count (socket: Socket, change: number): void {
-    const requests = (underWay.get(socket) ?? 0) + change
-    if (underWay.has(socket)) underWay.set(socket, requests)
-    if (closing && requests === 0) socket.end()
-  }
 
   return {
     of (server) {
       server.on('connection', socket => {
-        underWay.set(socket, 0)
-        socket.once('close', () => { underWay.delete(socket) })
+        lastAnswers.set(socket, null)
+        socket.once('close', () => { lastAnswers.delete(socket) })
       })
     },
     await ({ socket }, response) {
-      count(socket, 1)
-      response.once('close', () => { count(socket, -1) })
+      if (closing) endAfter(response, socket)
+      else if (lastAnswers.has(socket)) lastAnswers.set(socket, response)
     },
     close () {
       closing = true
-      for (const [socket, requests] of underWay) if (requests === 0) endNow(socket)
+      for (const [socket, answer] of lastAnswers) {
+        if (answer && !answer.writableFinished) endAfter(answer, socket)
+        else endNow(socket)
+      }
     }
   }
+}
+
+function endAfter (answer: ServerResponse, socket: Socket): void {
+  answer.once('close', () => { socket.end() })
 }
 
 /** What was answered may be on its way still. */

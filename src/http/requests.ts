@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** A request id that came with the request is kept, if it is one that can go into a log. Ours are unique, and no secret. */
@@ -16,6 +16,11 @@ let requests = 0
 
 /** Paths that are asked so often that a line each would drown the log. */
 const QUIET = /^\/(?:verify|auth|health|metrics|\.well-known|api)(?:[/?]|$)/
+
+/** For the lines that are about one request. A logger for each request would cost more than the few lines are worth that get written. */
+export function logOf ({ log, id }: FastifyRequest): FastifyBaseLogger {
+  return log.child({ requestId: id })
+}
 
 export function followRequests (app: FastifyInstance, metrics: Metrics): void {
   const saysAll = ['debug', 'trace'].includes(app.log.level)
@@ -36,7 +41,7 @@ export function followRequests (app: FastifyInstance, metrics: Metrics): void {
     const isQuiet = QUIET.test(request.url)
     if (!isQuiet || saysAll) {
       const [path = ''] = request.url.split('?', 1)
-      request.log[isQuiet ? 'debug' : 'info']({ method: request.method, path, status: reply.statusCode, milliseconds: Math.round(milliseconds) }, 'answered')
+      request.log[isQuiet ? 'debug' : 'info']({ requestId: request.id, method: request.method, path, status: reply.statusCode, milliseconds: Math.round(milliseconds) }, 'answered')
     }
     done()
   })

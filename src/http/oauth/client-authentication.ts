@@ -1,5 +1,6 @@
 /** Who a client of the OAuth endpoints is: its credentials held against the bots, by secret or by a signed assertion (`private_key_jwt`). */
 import type { FastifyRequest } from 'fastify'
+import { logOf } from '../requests.ts'
 import { judgeAssertion, type AssertionPolicy } from '../../bots/assertion.ts'
 import type { AssertionLog } from '../../bots/assertion-log.ts'
 import { BOT_NAME_PATTERN, type Bot } from '../../bots/bot.ts'
@@ -46,7 +47,7 @@ export function createClientAuthentication (parts: AuthenticationParts): Authent
       : await faultOfAssertion(credentials, bot, look, parts)
     if (bot && !refusal) return bot
     // A known name only: whatever else stands there may be a secret that went into the wrong field.
-    if (bot) request.log.warn({ bot: bot.name }, bot.enabled ? refusal?.logged : 'a bot that is switched off asked for a token')
+    if (bot) logOf(request).warn({ bot: bot.name }, bot.enabled ? refusal?.logged : 'a bot that is switched off asked for a token')
     await failedLogins.count(request, clientId)
     throw new OAuthError('invalid_client', refusal?.told ?? (credentials.by === 'secret' ? 'Client id or client secret is wrong' : 'Client or client_assertion is wrong'))
   }

@@ -1,6 +1,7 @@
 /** Errors of the OAuth endpoints: RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2, RFC 8693 2.2.2, RFC 8628 3.5. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from '@fastify/type-provider-typebox'
+import { logOf } from '../requests.ts'
 import { CannotMint, RunRevoked, TokenTooLarge } from '../../tokens/mint.ts'
 import { challengeFor, VerifyError } from '../../verify/errors.ts'
 import { problemOf, type IsUnavailable } from '../problems.ts'
@@ -69,8 +70,8 @@ function ofBearer (error: VerifyError): OAuthError {
 
 export async function sendOAuthError (request: FastifyRequest, reply: FastifyReply, error: OAuthError): Promise<FastifyReply> {
   const status = OAUTH_ERRORS[error.code]
-  if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message)
-  else request.log.info({ error: error.code }, `refused: ${error.message}`)
+  if (status >= 500) logOf(request).error({ err: error.cause ?? error }, error.message)
+  else logOf(request).info({ error: error.code }, `refused: ${error.message}`)
   return await reply.code(status).headers({ ...error.headers, 'cache-control': 'no-store' }).serializer(JSON.stringify).type('application/json; charset=utf-8')
     .send({ error: error.code, error_description: printable(error.message) })
 }

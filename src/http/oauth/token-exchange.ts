@@ -1,5 +1,6 @@
 /** Token exchange (RFC 8693): a workload's own token, from a platform that is trusted, for the token of the bot whose trust rule it meets. */
 import type { FastifyRequest } from 'fastify'
+import { logOf } from '../requests.ts'
 import type { Bot, TrustRule } from '../../bots/bot.ts'
 import type { Work } from '../../bots/pipelines.ts'
 import { mismatchOf, workOf } from '../../bots/trust.ts'
@@ -52,7 +53,8 @@ function subjectTokenIn (request: FastifyRequest, parameters: Parameters): strin
 }
 
 /** Throws unless a trusted issuer has signed it. Whoever sends another learns no more than that; the log says what to mend. */
-function assertGood ({ log }: FastifyRequest, judged: JudgedWorkload): Good {
+function assertGood (request: FastifyRequest, judged: JudgedWorkload): Good {
+  const log = logOf(request)
   const untrusted = new OAuthError('invalid_grant', 'The subject token is not of a trusted issuer')
   switch (judged.is) {
     case 'good': return judged
@@ -82,20 +84,20 @@ function ruleMetBy (request: FastifyRequest, workload: Good, clientId: string | 
     throw new OAuthError('invalid_grant', printable(`The subject token meets no trust rule: ${told}`))
   }
   if (others.some(({ bot }) => bot.name !== first.bot.name)) {
-    request.log.warn({ issuer, subject: shown(claims.sub), bots: [...new Set(met.map(({ bot }) => bot.name))] }, 'a subject token meets the trust rules of several bots, and client_id picks none')
+    logOf(request).warn({ issuer, subject: shown(claims.sub), bots: [...new Set(met.map(({ bot }) => bot.name))] }, 'a subject token meets the trust rules of several bots, and client_id picks none')
     throw new OAuthError('invalid_request', printable(`Several bots trust this token, pick one by client_id: ${told}`))
   }
   return first
 }
 
 /** For whoever set the rules up: which claim kept a token from meeting which of them. */
-function logMismatches ({ log }: FastifyRequest, { issuer, claims }: Good, clientId: string | undefined, candidates: readonly Met[]): void {
+function logMismatches (request: FastifyRequest, { issuer, claims }: Good, clientId: string | undefined, candidates: readonly Met[]): void {
   const rules = candidates.slice(0, MOST_RULES_LOGGED).map(({ bot, rule }) => {
     const mismatch = mismatchOf(rule, claims)
     return mismatch ? { bot: bot.name, claim: mismatch.claim, expected: mismatch.expected, found: shown(mismatch.found) } : { bot: bot.name, met: 'but the bot is switched off' }
   })
   const workload = { issuer, subject: shown(claims.sub), audience: shown(claims.aud) }
-  log.warn({ ...workload, rules }, candidates.length === 0
+  logOf(request).warn({ ...workload, rules }, candidates.length === 0
     ? `no bot ${clientId === undefined ? '' : 'of that client_id '}has a trust rule for the issuer of a subject token: PUT /admin/bots/{name}/trust`
     : `a subject token meets none of ${candidates.length} trust rules`)
 }
