@@ -51,10 +51,12 @@ export function issuersOf (parts: IssuerParts): FindIssuer {
     revocations,
     isAdmin: rules.isAdminBot
   }))
+  const own = ownTokens(config.issuer)
   const legacy = onceEach(issuer => legacyTokens({ issuer, keys: legacyRing, revocations }))
   return iss => {
+    if (iss === config.issuer) return own
     if (pools.has(iss)) return pools.get(iss)
-    if (iss === config.issuer || ring.knowsIssuer(iss)) return ownTokens(iss)
+    if (ring.knowsIssuer(iss)) return ownTokens(iss)
     return legacyRing.knowsIssuer(iss) ? legacy(iss) : undefined
   }
 }

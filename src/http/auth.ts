@@ -6,7 +6,7 @@ import { METHODS, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Type } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeFor, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
-import { stringOrNull, type Principal } from '../verify/principal.ts'
+import { stringOrNull, type SharedPrincipal } from '../verify/principal.ts'
 import type { Demands } from '../verify/trusted-issuer.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
 import { judgeSignature } from '../verify/signature.ts'
@@ -45,7 +45,7 @@ export function createAuthAnswer (verifier: Verifier, log: FastifyBaseLogger): A
 
   // Answered before the body: it is the original request's, and whatever type or length it claims to have, nobody reads it.
   return (request, response, requestId) => {
-    const pass = (principal: Principal): void => { response.writeHead(200, passHeaders(principal, requestId)).end() }
+    const pass = (principal: SharedPrincipal): void => { response.writeHead(200, passHeaders(principal, requestId)).end() }
     try {
       const principal = verifier.verify(bearerToken(request.rawHeaders), judgeSignature, demandsOf(request.url ?? AUTH_PATH))
       if (principal instanceof Promise) return principal.then(pass, (error: unknown) => { refuse(response, requestId, error) })
@@ -99,7 +99,7 @@ function demandsOf (url: string): Demands {
 }
 
 /** Those of the identity all of them, always, so that none that a client sent survives. Names and values by turns, as Node takes them. */
-function passHeaders ({ name, email, groups, claims, kind, roles, scopes, subject, issuer }: Principal, requestId: string): string[] {
+function passHeaders ({ name, email, groups, claims, kind, roles, scopes, subject, issuer }: SharedPrincipal, requestId: string): string[] {
   return [
     'x-auth-request-user', encode(name),
     'x-auth-request-email', encode(email ?? ''),

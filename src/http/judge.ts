@@ -9,7 +9,7 @@ import type { VerificationKey } from '../keys/verification-key.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
 import { judgeByAws } from '../verify/cognito-tokens.ts'
 import { VerifyError } from '../verify/errors.ts'
-import type { Principal } from '../verify/principal.ts'
+import type { SharedPrincipal } from '../verify/principal.ts'
 import type { Demands, SignatureJudge } from '../verify/trusted-issuer.ts'
 import type { Verifier } from '../verify/verifier.ts'
 
@@ -49,11 +49,11 @@ function judgeOf (request: FastifyRequest): SignatureJudge {
 }
 
 /** Verifies the bearer token of `request`. Throws `VerifyError`. */
-export async function authenticate (request: FastifyRequest, verifier: Verifier, demands: Demands = {}): Promise<Principal> {
+export async function authenticate (request: FastifyRequest, verifier: Verifier, demands: Demands = {}): Promise<SharedPrincipal> {
   return await verifier.verify(bearerToken(request.raw.rawHeaders), judgeOf(request), demands)
 }
 
 /** Throws `audience_mismatch` unless a bot's token is meant for this service itself. */
-export function assertMeantForUs ({ kind, audience }: Principal, issuer: string): void {
+export function assertMeantForUs ({ kind, audience }: SharedPrincipal, issuer: string): void {
   if (kind === 'bot' && !audience.includes(issuer)) throw new VerifyError('audience_mismatch', `The token is not meant for ${issuer}: the bot needs it among its audiences`)
 }

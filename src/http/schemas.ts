@@ -13,7 +13,7 @@ export const Scope = Type.String({ pattern: SCOPE_PATTERN })
 export const Reason = Type.String({ minLength: 1, maxLength: 200 })
 
 const MOMENT = { description: 'ISO 8601, UTC' }
-const Texts = Type.Array(Type.String())
+const Texts = Type.Unsafe<readonly string[]>({ type: 'array', items: { type: 'string' } })
 
 /** Written with types rather than with a union: its serialiser then looks, and validates nothing. */
 const oneOf = <T extends string>(...words: readonly T[]) => Type.Unsafe<T>({ type: 'string', enum: [...words] })
@@ -38,5 +38,5 @@ export const PrincipalSchema = Type.Object({
   runId: textOrNull(),
   issuedAt: textOrNull(MOMENT),
   expiresAt: textOrNull(MOMENT),
-  claims: Type.Unsafe<Record<string, unknown>>({ description: 'The verified payload, as it is' })
+  claims: Type.Unsafe<Readonly<Record<string, unknown>>>({ description: 'The verified payload, as it is' })
 })

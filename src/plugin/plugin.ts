@@ -7,7 +7,7 @@ import fp from 'fastify-plugin'
 import { bearerToken } from '../verify/bearer-token.ts'
 import { challengeFor, problemDocument, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { createHttpClient } from '../verify/http-get.ts'
-import type { Principal } from '../verify/principal.ts'
+import { copyOf, type Principal } from '../verify/principal.ts'
 import { judgeSignature } from '../verify/signature.ts'
 import { createVerifier, type Verifier } from '../verify/verifier.ts'
 import { createTrustedIssuers } from './issuers.ts'
@@ -51,7 +51,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
-  app.decorate('verifyToken', async (token, demands) => verifier.verify(token, judgeSignature, demands && readRouteDemands(demands)))
+  app.decorate('verifyToken', async (token, demands) => copyOf(await verifier.verify(token, judgeSignature, demands && readRouteDemands(demands))))
 
   let stop = (): void => { /* it has not started */ }
   app.addHook('onReady', async () => { stop = issuers.start() })
@@ -65,7 +65,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
 function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook {
   return async (request, reply) => {
     try {
-      request.principal = await verifier.verify(bearerToken(request.raw.rawHeaders), judgeSignature, demands)
+      request.principal = copyOf(await verifier.verify(bearerToken(request.raw.rawHeaders), judgeSignature, demands))
       return undefined
     } catch (error) {
       if (error instanceof VerifyError) return await refuse(request, reply, error)

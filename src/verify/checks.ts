@@ -4,9 +4,8 @@
  */
 import { assertSize, decodeUnverified } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
-import { copyOf, withOwnClaims } from './principal.ts'
 import type { FindIssuer, TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
-import { digestOf, type VerifiedTokens } from './verified-tokens.ts'
+import type { VerifiedTokens } from './verified-tokens.ts'
 import { whenThere } from './when-there.ts'
 
 export type CheckName =
@@ -53,8 +52,7 @@ function checkPresent ({ raw }: TokenUnderTest): void {
 }
 
 function checkForm (token: TokenUnderTest, verifiedTokens: VerifiedTokens): void {
-  token.digest = digestOf(token.raw)
-  token.known = verifiedTokens.recall(token.digest, token.now)
+  token.known = verifiedTokens.recall(token.raw, token.now)
   const { header, payload } = token.known ?? decodeUnverified(token.raw, verifiedTokens.headers)
   token.header = header
   token.payload = payload
@@ -114,10 +112,10 @@ function checkTimes ({ payload: { exp, iat, nbf }, now, issuer }: TokenUnderTest
   if (isTime(nbf) && nbf - toleranceSeconds > seconds) throw new VerifyError('token_not_yet_valid', 'The token is valid later only (nbf)')
 }
 
-/** Told by a token that comes again once, completed for each request; and each caller gets his own. */
+/** Told by a token that comes again once, completed for each request. */
 function checkPrincipal (token: TokenUnderTest): void | Promise<void> {
   const { issuer, known } = token
-  token.principal = known ? copyOf(known.principal ??= issuer.toPrincipal(token)) : withOwnClaims(issuer.toPrincipal(token))
+  token.principal = known ? known.principal ??= issuer.toPrincipal(token) : issuer.toPrincipal(token)
   if (issuer.complete) return whenThere(issuer.complete(token.principal, token), principal => { token.principal = principal })
   return undefined
 }

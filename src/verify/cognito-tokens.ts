@@ -7,7 +7,7 @@ import { splitScope } from '../tokens/claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import { judgeByJose } from './jose-judge.ts'
-import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
+import { isoDate, stringOrNull, stringsOf, type Principal, type SharedPrincipal } from './principal.ts'
 import type { RemoteKeys } from './remote-keys.ts'
 import type { SignatureJudge, TrustedIssuer } from './trusted-issuer.ts'
 import { whenThere } from './when-there.ts'
@@ -127,7 +127,7 @@ function machinePrincipal (payload: JsonObject): Principal {
 }
 
 /** A machine client stands for the bot that lists it, and is the bot: with its roles, scopes, e-mail, and its revocations. */
-function asMappedBot (principal: Principal, payload: JsonObject, bots: MappedBots): Principal | Promise<Principal> {
+function asMappedBot (principal: SharedPrincipal, payload: JsonObject, bots: MappedBots): SharedPrincipal | Promise<SharedPrincipal> {
   return whenThere(bots.findByClient(clientIdOf(payload) ?? ''), bot => {
     if (!bot) throw new VerifyError('machine_token_not_mapped', 'This machine client of the user pool stands for no bot here: an admin can say for which')
     if (Number(payload.iat) < bot.notBefore) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
@@ -144,7 +144,7 @@ function userPrincipal (payload: JsonObject, parts: CognitoTokenParts): Principa
   return { ...commonOf(payload), kind: 'user', name: nameOf(payload, parts.principalClaims), email: emailOf(payload), roles: [...roles], groups: [...user.groups], scopes: splitScope(payload.scope), admin: parts.isAdmin(user) }
 }
 
-function assertNoBot (principal: Principal, bots: MappedBots): Principal | Promise<Principal> {
+function assertNoBot (principal: SharedPrincipal, bots: MappedBots): SharedPrincipal | Promise<SharedPrincipal> {
   return whenThere(bots.isBotName(principal.name), isBotName => {
     if (isBotName) throw new VerifyError('name_collision', 'A bot has the name of this user: rename one of them')
     return principal

@@ -6,7 +6,7 @@ import type { CheckName, Check } from './checks.ts'
 import { LARGEST_TOKEN_BYTES } from '../tokens/claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import type { VerifyCode, VerifyError } from './errors.ts'
-import { isoDate, stringsOf, type Principal } from './principal.ts'
+import { isoDate, stringsOf, type SharedPrincipal } from './principal.ts'
 import type { TokenUnderTest } from './trusted-issuer.ts'
 
 export interface CheckOutcome {
@@ -19,7 +19,7 @@ export interface CheckOutcome {
 
 export interface Explanation {
   active: boolean
-  principal?: Principal
+  principal?: SharedPrincipal
   code?: VerifyCode
   checks: CheckOutcome[]
   unverified?: { header: JsonObject, payload: JsonObject }

@@ -40,10 +40,7 @@ export function legacyTokens ({ issuer, keys, revocations }: LegacyTokenParts): 
       if (revocations.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
     },
     toPrincipal,
-    complete (principal, { key }) {
-      principal.expiresAt ??= keys.verifiesUntil(key.kid)?.toISOString() ?? null
-      return principal
-    }
+    complete: (principal, { key }) => principal.expiresAt === null ? { ...principal, expiresAt: keys.verifiesUntil(key.kid)?.toISOString() ?? null } : principal
   }
 }
 

@@ -26,20 +26,17 @@ export interface Principal {
   claims: Record<string, unknown>
 }
 
-/** For a caller, who may do with it what he likes. */
-export function copyOf (principal: Principal): Principal {
+/** One that is remembered, and read by all. */
+export type SharedPrincipal = { readonly [Field in keyof Principal]: Principal[Field] extends string[] ? readonly string[] : Readonly<Principal[Field]> }
+
+/** For somebody who may do with it what he likes. */
+export function copyOf (principal: SharedPrincipal): Principal {
   const { audience, roles, groups, scopes, claims } = principal
   return { ...principal, audience: audience.slice(), roles: roles.slice(), groups: groups.slice(), scopes: scopes.slice(), claims: copyOfClaims(claims) }
 }
 
-/** For the first caller: all else was made for him. */
-export function withOwnClaims (principal: Principal): Principal {
-  principal.claims = copyOfClaims(principal.claims)
-  return principal
-}
-
 /** JSON, all the way down. A spread copies `__proto__` as the claim that it is. */
-function copyOfClaims (claims: Principal['claims']): Principal['claims'] {
+function copyOfClaims (claims: SharedPrincipal['claims']): Principal['claims'] {
   const copy = { ...claims }
   for (const claim in copy) if (isNested(copy[claim])) copy[claim] = copyOfNested(copy[claim])
   return copy
@@ -83,6 +80,7 @@ export function stringOrNull (value: unknown): string | null {
 }
 
 export function stringsOf (value: unknown): string[] {
+  if (typeof value === 'string') return [value]
   const values: unknown[] = Array.isArray(value) ? value : [value]
   return values.filter(item => typeof item === 'string')
 }

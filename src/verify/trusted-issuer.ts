@@ -1,7 +1,7 @@
 import type { VerificationKey } from '../keys/verification-key.ts'
 import type { JsonObject } from './compact-token.ts'
 import type { VerifyError } from './errors.ts'
-import type { Principal } from './principal.ts'
+import type { Principal, SharedPrincipal } from './principal.ts'
 import type { VerifiedToken } from './verified-tokens.ts'
 
 /**
@@ -35,15 +35,13 @@ export interface TokenUnderTest {
   readonly demands: Demands
   /** Which it is depends on the door that the token came in by. */
   readonly judge: SignatureJudge
-  /** Of the whole of `raw`. */
-  digest: string
   /** What is remembered of it, once its signature was found good. */
   known: VerifiedToken | undefined
   header: JsonObject
   payload: JsonObject
   issuer: TrustedIssuer
   key: VerificationKey
-  principal: Principal
+  principal: SharedPrincipal
 }
 
 /**
@@ -70,8 +68,8 @@ export interface TrustedIssuer {
   checkEnabled: (token: TokenUnderTest) => void
   /** Whom the token speaks for as far as it says itself: asked once a token. */
   toPrincipal: (token: TokenUnderTest) => Principal
-  /** What more has to be known of whom it speaks for: asked for each request. @param principal may be filled in, and returned */
-  complete?: (principal: Principal, token: TokenUnderTest) => Principal | Promise<Principal>
+  /** What more has to be known of whom it speaks for: asked for each request. */
+  complete?: (principal: SharedPrincipal, token: TokenUnderTest) => SharedPrincipal | Promise<SharedPrincipal>
 }
 
 /** Finds the issuer that a token names in `iss`, or `undefined` if it is not trusted here. Throws `keys_unavailable` if that is not known yet. */

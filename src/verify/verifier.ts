@@ -7,7 +7,7 @@ import { createChecks, type Check } from './checks.ts'
 import type { JsonObject } from './compact-token.ts'
 import { VerifyError } from './errors.ts'
 import { explain, type Explanation, type Failure } from './explanation.ts'
-import type { Principal } from './principal.ts'
+import type { SharedPrincipal } from './principal.ts'
 import type { Demands, FindIssuer, SignatureJudge, TokenUnderTest } from './trusted-issuer.ts'
 import { createVerifiedTokens, type VerifiedTokens } from './verified-tokens.ts'
 
@@ -16,9 +16,9 @@ export interface Verifier {
    * @param token compact JWS; empty if none came
    * @param judge judges the signature, unless it was found good before
    * Throws or rejects with `VerifyError`.
-   * @returns a promise only if something has to be waited for
+   * @returns a promise only if something has to be waited for. The principal is remembered: to be read, and copied for whoever may change it
    */
-  verify: (token: string, judge: SignatureJudge, demands?: Demands) => Principal | Promise<Principal>
+  verify: (token: string, judge: SignatureJudge, demands?: Demands) => SharedPrincipal | Promise<SharedPrincipal>
   /**
    * Whom a token was issued to, if it is ours and authentic, whether or not it is still good.
    * @returns its payload, or `null` for a token that is none of ours
@@ -43,13 +43,13 @@ export function createVerifier (parts: VerifierParts): Verifier {
   const { verifiedTokens = createVerifiedTokens() } = parts
   const checks = createChecks(parts.findIssuer, parts.clockToleranceSeconds, verifiedTokens)
 
-  function accept (token: TokenUnderTest): Principal {
+  function accept (token: TokenUnderTest): SharedPrincipal {
     parts.onVerified?.(token)
     return token.principal
   }
 
   /** Goes on once a check that has to wait for something is through. */
-  async function verifyLater (token: TokenUnderTest, place: number, underWay: Promise<void>): Promise<Principal> {
+  async function verifyLater (token: TokenUnderTest, place: number, underWay: Promise<void>): Promise<SharedPrincipal> {
     try {
       await underWay
       for (const check of checks.slice(place + 1)) await check.run(token)
@@ -93,7 +93,7 @@ const NO_DEMANDS: Demands = {}
 
 /** Every field has its place from the start: objects that grow cost more than the checks that fill them in. */
 function underTest (raw: string, judge: SignatureJudge, demands: Demands, now: Date): TokenUnderTest {
-  return { raw, judge, demands, now, digest: '', known: undefined, header: undefined, payload: undefined, issuer: undefined, key: undefined, principal: undefined } as unknown as TokenUnderTest
+  return { raw, judge, demands, now, known: undefined, header: undefined, payload: undefined, issuer: undefined, key: undefined, principal: undefined } as unknown as TokenUnderTest
 }
 
 async function firstFailure (checks: readonly Check[], token: TokenUnderTest): Promise<Failure | null> {

@@ -25,6 +25,25 @@ await t.test('bots and users, the same as at the service', async t => {
   t.equal((await ask(api, { url: '/open' })).status, 200, 'a route without authenticate is open')
 })
 
+await t.test('whoever changes a principal changes his own', async t => {
+  const town = await startTown(t)
+  const { service, pool } = town
+  await service.app.listen({ port: town.port, host: '127.0.0.1' })
+  const api = await startApi(t, optionsFor(town))
+  for (const token of [await service.token(await service.bot('ingestion-bot', { roles: ['R'], scopes: ['s'] })), await pool.idToken({ 'cognito:groups': ['analysts'] })]) {
+    const untouched = (await verifyInHeader(service.app, token)).body.principal
+    for (let time = 0; time < 4; time++) {
+      const principal = await api.verifyToken(token)
+      t.strictSame(principal, untouched, `time ${time}`)
+      for (const list of [principal.roles, principal.scopes, principal.audience, principal.groups]) list.push('admin')
+      Object.assign(principal, { admin: true, name: 'admin' })
+      Object.assign(principal.claims, { scope: 'admin', aud: ['other'], sub: 'admin-bot', exp: 9e9 })
+      for (const claim of Object.values(principal.claims)) if (Array.isArray(claim)) claim.push('admin')
+      t.strictSame(JSON.parse((await me(api, token)).text), untouched, 'nor by the hook')
+    }
+  }
+})
+
 await t.test('refusals: the same codes and challenges as at the service', async t => {
   const town = await startTown(t)
   const { service, pool } = town

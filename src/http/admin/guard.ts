@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { By } from '../../telemetry/audit.ts'
 import type { RefusedCalls } from '../../telemetry/refused-calls.ts'
 import { VerifyError } from '../../verify/errors.ts'
-import type { Principal } from '../../verify/principal.ts'
+import type { SharedPrincipal } from '../../verify/principal.ts'
 import type { Verifier } from '../../verify/verifier.ts'
 import { assertMeantForUs, authenticate } from '../judge.ts'
 import type { ProblemCode } from '../problems.ts'
@@ -26,7 +26,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** Who asks, on `/admin` routes; `null` until the token is verified. */
-    admin: Principal | null
+    admin: SharedPrincipal | null
   }
 }
 
@@ -64,7 +64,7 @@ export function assertFullAdmin (request: FastifyRequest, act: string): void {
   if (!request.admin?.admin) throw new VerifyError('scope_insufficient', `${act} takes a full admin`)
 }
 
-function assertRight ({ admin, kind, scopes }: Principal, needs: AdminRight): void {
+function assertRight ({ admin, kind, scopes }: SharedPrincipal, needs: AdminRight): void {
   if (admin) return
   const finer = kind === 'bot' ? scopes.filter(scope => ADMIN_SCOPES.includes(scope)) : []
   if (finer.length === 0) throw new VerifyError('admin_required', 'This takes an admin')

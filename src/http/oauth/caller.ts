@@ -3,14 +3,14 @@ import type { FastifyRequest } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
 import { bearerToken } from '../../verify/bearer-token.ts'
 import { VerifyError } from '../../verify/errors.ts'
-import type { Principal } from '../../verify/principal.ts'
+import type { SharedPrincipal } from '../../verify/principal.ts'
 import type { Verifier } from '../../verify/verifier.ts'
 import { assertMeantForUs, authenticate } from '../judge.ts'
 import type { AuthenticateClient } from './client-authentication.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Parameters } from './parameters.ts'
 
-export type Caller = { kind: 'bot', bot: Bot } | { kind: 'admin', principal: Principal }
+export type Caller = { kind: 'bot', bot: Bot } | { kind: 'admin', principal: SharedPrincipal }
 
 export interface CallerParts {
   authenticateClient: AuthenticateClient

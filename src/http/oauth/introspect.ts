@@ -2,7 +2,7 @@
 import { Type } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { VerifyError } from '../../verify/errors.ts'
-import type { Principal } from '../../verify/principal.ts'
+import type { SharedPrincipal } from '../../verify/principal.ts'
 import { judgeSignature } from '../../verify/signature.ts'
 import type { Verifier } from '../../verify/verifier.ts'
 import { identifyCaller, type Caller, type CallerParts } from './caller.ts'
@@ -58,7 +58,7 @@ function assertMayIntrospect (caller: Caller): void {
 }
 
 /** A token that is refused is not active, whatever the reason; but not to know is no answer. */
-async function verifyOrNull (token: string, verifier: Verifier): Promise<Principal | null> {
+async function verifyOrNull (token: string, verifier: Verifier): Promise<SharedPrincipal | null> {
   try {
     return await verifier.verify(token, judgeSignature, { audience: null })
   } catch (error) {
@@ -67,11 +67,11 @@ async function verifyOrNull (token: string, verifier: Verifier): Promise<Princip
   }
 }
 
-function maySee (caller: Caller, { audience }: Principal): boolean {
+function maySee (caller: Caller, { audience }: SharedPrincipal): boolean {
   return caller.kind === 'admin' || audience.some(one => caller.bot.audiences.includes(one))
 }
 
-function describe ({ claims, name, scopes, clientId, subject, issuer, pipeline, runId }: Principal): Record<string, unknown> {
+function describe ({ claims, name, scopes, clientId, subject, issuer, pipeline, runId }: SharedPrincipal): Record<string, unknown> {
   const { aud, exp, iat, nbf, jti } = claims
   return {
     ...(scopes.length > 0 && { scope: scopes.join(' ') }),
