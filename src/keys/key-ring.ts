@@ -26,13 +26,13 @@ export interface KeyRing {
 
 export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
   let keys: readonly SigningKey[] = []
-  let byKid = new Map<string, SigningKey>()
+  let byKid = new Map<string, { key: SigningKey, verification?: VerificationKey }>()
   let generation = 0
   const verificationKeys = createVerificationKeys()
 
   function replace (ring: readonly SigningKey[]): void {
     keys = ring
-    byKid = new Map(ring.map(key => [key.kid, key]))
+    byKid = new Map(ring.map(key => [key.kid, { key }]))
     generation++
     verificationKeys.keep(new Set(ring.filter(key => isPublishedAt(key, clock())).map(key => key.kid)))
   }
@@ -41,11 +41,13 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
     all: () => keys,
     signing: () => signingKeyAt(keys, clock()),
     find (issuer, kid, now = clock()) {
-      const key = byKid.get(kid)
-      if (!key?.issuers.includes(issuer)) return { found: 'nothing' }
-      const state = stateAt(key, now)
+      const known = byKid.get(kid)
+      if (!known?.key.issuers.includes(issuer)) return { found: 'nothing' }
+      const state = stateAt(known.key, now)
       if (state === 'revoked') return { found: 'revoked' }
-      return state === 'gone' ? { found: 'nothing' } : { found: 'key', key: verificationKeys.of(kid, key.publicKey) }
+      if (state === 'gone') return { found: 'nothing' }
+      known.verification ??= verificationKeys.of(kid, known.key.publicKey)
+      return { found: 'key', key: known.verification }
     },
     knowsIssuer: issuer => keys.some(key => key.issuers.includes(issuer) && stateAt(key, clock()) !== 'gone'),
     generation: () => generation,

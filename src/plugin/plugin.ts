@@ -10,6 +10,7 @@ import { createHttpClient } from '../verify/http-get.ts'
 import { copyOf, type Principal } from '../verify/principal.ts'
 import { judgeSignature } from '../verify/signature.ts'
 import { createVerifier, type Verifier } from '../verify/verifier.ts'
+import { whenThere } from '../verify/when-there.ts'
 import { createTrustedIssuers } from './issuers.ts'
 import { readOptions, type MintmarkOptions } from './options.ts'
 import { readRouteDemands, type RouteDemands } from './route-demands.ts'
@@ -51,7 +52,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
   app.decorateRequest('principal')
   app.decorate('authenticate', hookFor(verifier, {}))
   app.decorate('authorize', demands => hookFor(verifier, readRouteDemands(demands)))
-  app.decorate('verifyToken', async (token, demands) => copyOf(await verifier.verify(token, judgeSignature, demands && readRouteDemands(demands))))
+  app.decorate('verifyToken', async (token, demands) => whenThere(verifier.verify(token, judgeSignature, demands && readRouteDemands(demands)), copyOf))
 
   let stop = (): void => { /* it has not started */ }
   app.addHook('onReady', async () => { stop = issuers.start() })

@@ -49,8 +49,10 @@ function checkAudience ({ payload, demands }: TokenUnderTest, expected: readonly
   }
 }
 
+const NAMES = ['sub', 'client_id'] as const
+
 function checkUse ({ payload }: TokenUnderTest): void {
-  for (const claim of ['sub', 'client_id'] as const) {
+  for (const claim of NAMES) {
     if (stringOrNull(payload[claim]) === null) throw missingClaim(claim, 'a string')
   }
   if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')

@@ -95,7 +95,7 @@ export function createRemoteRevocations (parts: RemoteRevocationsParts): RemoteR
     isBotDisabled: name => held?.disabled.has(name) ?? false,
     isTokenRevoked: jti => held?.tokens.has(jti) ?? false,
     isRunRevoked: (bot, run) => held?.runs.has(keyOf(bot, run)) ?? false,
-    notBefore: name => held !== undefined && Object.hasOwn(held.feed.bots, name) ? held.feed.bots[name] ?? 0 : 0,
+    notBefore: name => held?.bots.get(name) ?? 0,
     isKeyRevoked: kid => held?.keys.has(kid) ?? false,
     legacyKeys: createLegacyLookups(() => held?.legacy ?? [], clock),
     hasFeed: () => held !== undefined,
@@ -111,6 +111,7 @@ interface Held {
   feed: Feed
   etag: string | null
   keys: ReadonlySet<string>
+  bots: ReadonlyMap<string, number>
   disabled: ReadonlySet<string>
   tokens: ReadonlySet<string>
   runs: ReadonlySet<string>
@@ -123,7 +124,7 @@ function hold (feed: Feed, etag: string | null): Held {
     const until = new Date(verifiesUntil * 1000)
     return { kid, issuer, publicKey: { n, e }, verifiesUntil: until, revokedAt: keys.has(kid) ? until : null }
   })
-  return { feed, etag, keys, disabled: new Set(feed.disabled), tokens: new Set(Object.keys(feed.tokens)), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
+  return { feed, etag, keys, bots: new Map(Object.entries(feed.bots)), disabled: new Set(feed.disabled), tokens: new Set(Object.keys(feed.tokens)), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
 }
 
 const keyOf = (bot: string, run: string): string => `${bot} ${run}`
