@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import { buildApp as buildRoutes } from './app.ts'
 import { startBackground } from './background.ts'
-import { BOT_NAME_PATTERN } from './bots/bot.ts'
+import { isBotName } from './bots/bot.ts'
 import { draftBot } from './bots/bot-draft.ts'
 import { newSecret } from './bots/secret.ts'
 import { configFromProcess, readConfig, type Config } from './config.ts'
@@ -58,7 +58,7 @@ export async function buildApp (settings?: ServerSettings, { log: givenLog, cloc
  * @throws `TypeError` if no bot can have that name; an error if there is one of that name already
  */
 export async function createAdmin (name: string, settings?: ServerSettings): Promise<{ clientId: string, clientSecret: string }> {
-  if (!new RegExp(BOT_NAME_PATTERN).test(name)) throw new TypeError(`mintmark: "${name}" is no name for a bot: 1 to 64 of a-z, 0-9, ".", "_" and "-", with a letter or a digit at both ends`)
+  if (!isBotName(name)) throw new TypeError(`mintmark: "${name}" is no name for a bot: 1 to 64 of a-z, 0-9, ".", "_" and "-", with a letter or a digit at both ends`)
   const config = configOf(settings)
   const { bots, clock, close } = await openParts(config, createLog('error', process.stderr))
   try {

@@ -124,3 +124,18 @@ await t.test('a service under use', async t => {
   }
   for (const [name, leak] of leaks) t.notOk(text.includes(leak), name)
 })
+
+await t.test('a line says when it was written, to the millisecond', async t => {
+  const { log, lines } = capture()
+  const before = Date.now()
+  for (let line = 0; line < 3; line++) {
+    log.info('x')
+    await new Promise(resolve => { setTimeout(resolve, 7) })
+  }
+  const times = lines().trim().split('\n').map(line => (JSON.parse(line) as { time: string }).time)
+  for (const time of times) {
+    t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    t.ok(Date.parse(time) >= before && Date.parse(time) <= Date.now(), time)
+  }
+  t.equal(new Set(times).size, 3)
+})

@@ -51,6 +51,11 @@ export interface StoredSecret {
 }
 
 export const BOT_NAME_PATTERN = '^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$'
+const BOT_NAME = new RegExp(BOT_NAME_PATTERN)
+
+export function isBotName (text: string): boolean {
+  return BOT_NAME.test(text)
+}
 /** RFC 6749 3.3: scope-token. */
 export const SCOPE_PATTERN = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]{1,128}$'
 

@@ -3,7 +3,7 @@
  * so that scanners can tell a leaked secret from noise. Kept as a SHA-256 digest: no guess covers 256 random bits,
  * so a slow hash would protect nothing and cap how fast tokens are minted.
  */
-import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { StoredSecret } from './bot.ts'
 
@@ -38,7 +38,7 @@ export function looksLikeSecret (text: string): boolean {
 }
 
 export function digestSecret (secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url')
+  return hash('sha256', secret, 'base64url')
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What the commands share: what they take, and how they say what came of it. */
 import { userInfo } from 'node:os'
 import { InvalidArgumentError, type Command } from 'commander'
-import { BOT_NAME_PATTERN, SCOPE_PATTERN } from '../bots/bot.ts'
+import { isBotName, SCOPE_PATTERN } from '../bots/bot.ts'
 import { DURATION_FORM, parseDuration } from '../duration.ts'
 import type { By } from '../telemetry/audit.ts'
 
@@ -50,7 +50,7 @@ export function duration (text: string): number {
 }
 
 export function botName (text: string): string {
-  if (!new RegExp(BOT_NAME_PATTERN).test(text)) throw new InvalidArgumentError('A name is 1 to 64 of a-z, 0-9, ".", "_" and "-", and begins and ends with a letter or digit.')
+  if (!isBotName(text)) throw new InvalidArgumentError('A name is 1 to 64 of a-z, 0-9, ".", "_" and "-", and begins and ends with a letter or digit.')
   return text
 }
 

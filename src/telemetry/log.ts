@@ -1,5 +1,5 @@
 /** pino, set up so that no token, no secret and no private key ever reaches a log. */
-import { pino, stdTimeFunctions, type Logger } from 'pino'
+import { destination, pino, type Logger } from 'pino'
 import { PinoPretty } from 'pino-pretty'
 
 export type Log = Logger
@@ -12,13 +12,26 @@ export function createLog (level: string, out: NodeJS.WriteStream & { readonly f
   return pino({
     level,
     base: null,
-    timestamp: stdTimeFunctions.isoTime,
+    timestamp: isoTime,
     redact: {
       paths: ['authorization', 'headers.authorization', 'req.headers.authorization', 'token', 'secret', 'client_secret', 'clientSecret', 'password', 'privateKey'],
       censor: REDACTED
     },
     hooks: { streamWrite: redactSecrets }
-  }, out.isTTY ? PinoPretty({ destination: out.fd ?? 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out)
+  }, out.isTTY ? PinoPretty({ destination: out.fd ?? 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out === process.stdout ? destination({ dest: 1, sync: true }) : out)
+}
+
+let second = NaN
+let secondText = ''
+
+/** As pino's own `isoTime`, which makes a date for each line. */
+function isoTime (): string {
+  const now = Date.now()
+  if (Math.floor(now / 1000) !== second) {
+    second = Math.floor(now / 1000)
+    secondText = new Date(second * 1000).toISOString().slice(0, -'000Z'.length)
+  }
+  return `,"time":"${secondText}${String(now - second * 1000).padStart(3, '0')}Z"`
 }
 
 /** The last line of defence: whatever slipped into a message is taken out of the finished line. */

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { logOf } from '../requests.ts'
 import { judgeAssertion, type AssertionPolicy } from '../../bots/assertion.ts'
 import type { AssertionLog } from '../../bots/assertion-log.ts'
-import { BOT_NAME_PATTERN, type Bot } from '../../bots/bot.ts'
+import { isBotName, type Bot } from '../../bots/bot.ts'
 import type { BotCache } from '../../bots/bot-cache.ts'
 import type { ExpiringSecrets } from '../../bots/expiring-secrets.ts'
 import { matchSecret } from '../../bots/secret.ts'
@@ -41,6 +41,7 @@ export function createClientAuthentication (parts: AuthenticationParts): Authent
   return async (request, parameters, look = 'first') => {
     const credentials = credentialsOf(request, parameters)
     const { clientId } = credentials
+    // Other names are not asked for: no bot has them, and not every database takes every character.
     const bot = isBotName(clientId) ? await botCache.find(clientId) : null
     const refusal = credentials.by === 'secret'
       ? await faultOfSecret(request, credentials, bot, parts)
@@ -53,16 +54,11 @@ export function createClientAuthentication (parts: AuthenticationParts): Authent
   }
 }
 
-/** Other names are not asked for: no bot has them, and not every database takes every character. */
-function isBotName (name: string): boolean {
-  return new RegExp(BOT_NAME_PATTERN).test(name)
-}
-
-async function faultOfSecret ({ log }: FastifyRequest, { clientId, secret }: Credentials & { by: 'secret' }, bot: Bot | null, { botCache, secretUsage, expiringSecrets, clock }: AuthenticationParts): Promise<Refusal | null> {
+async function faultOfSecret (request: FastifyRequest, { clientId, secret }: Credentials & { by: 'secret' }, bot: Bot | null, { botCache, secretUsage, expiringSecrets, clock }: AuthenticationParts): Promise<Refusal | null> {
   const matched = matchSecret(secret, isBotName(clientId) ? await botCache.secretsOf(clientId) : [], clock())
   if (!bot?.enabled || !matched) return { logged: 'a bot\'s secret was wrong or has expired' }
   secretUsage.note(matched.id)
-  if (expiringSecrets.used(matched)) log.warn({ bot: bot.name, secretId: matched.id, expiresAt: matched.expiresAt }, 'a secret that expires soon is still in use: give its bot\'s pipelines another (mintmark secret create)')
+  if (expiringSecrets.used(matched)) logOf(request).warn({ bot: bot.name, secretId: matched.id, expiresAt: matched.expiresAt }, 'a secret that expires soon is still in use: give its bot\'s pipelines another (mintmark secret create)')
   return null
 }
 

@@ -13,14 +13,12 @@ export interface Parameters {
 
 /** Throws `invalid_request`. */
 export function readParameters (form: Form | null | undefined): Parameters {
-  const values = new Map(Object.entries(form ?? {}).map(([name, value]) => [name, [value].flat().filter(item => item !== '')]))
-  for (const [name, value] of Object.entries(form ?? {})) {
-    if (Array.isArray(value) && !REPEATABLE.includes(name)) throw new OAuthError('invalid_request', `${printable(name)} stands more than once`)
+  const given = form ?? {}
+  for (const name of Object.keys(given)) {
+    if (Array.isArray(given[name]) && !REPEATABLE.includes(name)) throw new OAuthError('invalid_request', `${printable(name)} stands more than once`)
   }
-  return {
-    get: name => values.get(name)?.[0],
-    all: name => values.get(name) ?? []
-  }
+  const all = (name: string): string[] => Object.hasOwn(given, name) ? [given[name] ?? ''].flat().filter(value => value !== '') : []
+  return { get: name => all(name)[0], all }
 }
 
 /** Throws `invalid_request` if the parameter is missing. */
