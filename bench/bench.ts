@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { CASES } from './cases.ts'
 import { measureByTurns, type Measured } from './measuring.ts'
 import { prepareOurs } from './ours.ts'
-import { isThere } from './programs.ts'
+import { isThere, keepAwake } from './programs.ts'
 import { describe, writeResults } from './results.ts'
 
 const { values, positionals } = parseArgs({
@@ -18,6 +18,8 @@ const unknown = names.filter(name => !Object.hasOwn(CASES, name))
 if (unknown.length > 0) throw new Error(`there is no case ${unknown.join(', ')}, only ${Object.keys(CASES).join(', ')}`)
 if (!isThere('wrk')) throw new Error('wrk makes the load: install it (apt-get install wrk)')
 for (const peer of ['haproxy', 'openssl', 'taskset']) if (!isThere(peer)) console.log(`${peer} is not here: what takes it is left out`)
+
+if (!keepAwake()) console.log('cores that wait may halt here (that they do not takes Linux and root): ratios are worse, and less sure')
 
 const ours = await prepareOurs()
 const measured: Measured[] = []

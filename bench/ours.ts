@@ -30,6 +30,7 @@ const PORT = 18_590
 export async function prepareOurs (): Promise<Ours> {
   const folder = mkdtempSync(join(tmpdir(), 'mintmark-bench-'))
   const environment = {
+    NODE_COMPILE_CACHE: 'node_modules/.cache/compiled', // as `npm start` has it
     MINTMARK_PORT: String(PORT),
     MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`,
     MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`,

@@ -2,6 +2,7 @@
 /** Operator commands over the same parts as the service. Exit 0: done; 1: failed, or a token was refused; 2: wrong usage. */
 import { Command, CommanderError } from 'commander'
 import { addAgentCommand } from './cli/agent.ts'
+import { addServeCommand } from './cli/serve.ts'
 import { addTokenCommand } from './cli/token.ts'
 import { version } from './version.ts'
 
@@ -26,9 +27,10 @@ const program = new Command('mintmark')
   .enablePositionalOptions() // what follows --exec is another program's
   .configureHelp({ showGlobalOptions: true })
 
-/** These run beside each pipeline: they load no server and no SQL. */
-const isOfClient = ['token', 'agent'].includes(process.argv[2] ?? '')
-if (!isOfClient) (await import('./cli/service-commands.ts')).addServiceCommands(program, command)
+/** A command loads what it needs: `token` and `agent` run beside each pipeline, without a server and SQL; `serve` is waited for. */
+const asked = process.argv[2] ?? ''
+addServeCommand(program, command)
+if (!['serve', 'token', 'agent'].includes(asked)) (await import('./cli/service-commands.ts')).addServiceCommands(program, command)
 addTokenCommand(program)
 addAgentCommand(program)
 exitOverrideAll(program)

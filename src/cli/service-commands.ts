@@ -1,6 +1,5 @@
 /** Commands that work on the service's own database and settings. */
 import type { Command } from 'commander'
-import { configFromProcess } from '../config.ts'
 import { addApplyCommands } from './apply.ts'
 import { addBackupCommand } from './backup.ts'
 import { addBotCommands } from './bots.ts'
@@ -10,10 +9,6 @@ import { addVerifyCommand } from './verify.ts'
 
 /** @param command how the reader calls this program */
 export function addServiceCommands (program: Command, command: string): void {
-  program.command('serve').description('run the service').helpOption('--help').action(async () => {
-    const { serve } = await import('../main.ts') // the other commands need no server
-    await serve(configFromProcess(), command)
-  })
   addBotCommands(program, command)
   addApplyCommands(program)
   addKeyCommands(program)

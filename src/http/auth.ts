@@ -3,7 +3,7 @@
  * Traefik ForwardAuth, Envoy ext_authz, Caddy `forward_auth` and HAProxy. 200, 401 or 403, empty, and nothing else.
  */
 import { METHODS, type IncomingMessage, type ServerResponse } from 'node:http'
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { challengeFor, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { stringOrNull, type SharedPrincipal } from '../verify/principal.ts'

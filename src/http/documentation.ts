@@ -2,7 +2,7 @@
 import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import { Type, type TSchema } from '@fastify/type-provider-typebox'
+import { Type, type TSchema } from 'typebox'
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import { VERIFY_FAILURES, type VerifyCode } from '../verify/errors.ts'
 import { PROBLEMS, type ProblemCode } from './problems.ts'

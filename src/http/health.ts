@@ -1,5 +1,6 @@
 /** For orchestrators: whether the process lives, and whether it can do its work. Names no bot and no secret. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 
 /** @returns why the service cannot do its work now; empty if it can */
 export type NotReady = () => string[]

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
+import fastJsonStringify, { type Schema } from 'fast-json-stringify'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
 
@@ -51,10 +52,28 @@ function isBodiless (headers: FastifyRequest['headers']): boolean {
   return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
 }
 
-/** Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once. */
+/**
+ * Bodies are taken as they are; query and path arrive as text, and are read as what their schema says. All faults are reported at once.
+ * Each schema is compiled when it is first needed: all of them would take a tenth of a second of each start, and most are never used.
+ */
 export function compileSchemas (app: FastifyInstance): void {
   const coercing = addFormats.default(new Ajv({ ...OPTIONS, coerceTypes: 'array' }))
-  app.setValidatorCompiler(({ schema, httpPart }) => httpPart === 'body' ? compileBody(schema as object) : coercing.compile(schema as object))
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    const validator = onceNeeded(() => httpPart === 'body' ? compileBody(schema as object) : coercing.compile(schema as object))
+    return data => validator()(data) ? true : { error: validator().errors as unknown as Error }
+  })
+  app.setSerializerCompiler(({ schema }) => {
+    const serializer = onceNeeded(() => fastJsonStringify(schema as Schema))
+    return data => serializer()(data)
+  })
+}
+
+function onceNeeded<T> (make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
 }
 
 /** For what comes by another way than a request, and is held to the same. */

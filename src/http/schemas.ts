@@ -1,6 +1,6 @@
 /** Shapes that several routes share. */
 import type {} from '@fastify/swagger'
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import { BOT_NAME_PATTERN, SCOPE_PATTERN } from '../bots/bot.ts'
 import { DURATION_PATTERN } from '../duration.ts'
 

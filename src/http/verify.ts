@@ -1,5 +1,6 @@
 /** `POST /verify`: open to all, never throttled; and, for full admins, why a token is refused. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import { VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { bearerToken } from '../verify/bearer-token.ts'

@@ -1,5 +1,5 @@
 /** What verifiers and clients fetch once in a while: the JWKS, the revocation feed, and the server's metadata. */
-import { Type, type Static } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { ASSERTION_ALGORITHMS } from '../bots/assertion.ts'
 import { JWKS_PATH, OM_JWKS_PATH, type RenderedJwks } from '../keys/jwks.ts'

@@ -1,8 +1,10 @@
 /** pino, set up so that no token, no secret and no private key ever reaches a log. */
 import { destination, pino, type Logger } from 'pino'
-import { PinoPretty } from 'pino-pretty'
 
 export type Log = Logger
+
+/** For people only, and dear to load. */
+const PinoPretty = process.stdout.isTTY ? (await import('pino-pretty')).PinoPretty : null
 
 const REDACTED = '[redacted]'
 /** What must not be logged, wherever it stands: JWTs and other compact JWS, client secrets, PEM private keys, credentials in a header. */
@@ -18,7 +20,7 @@ export function createLog (level: string, out: NodeJS.WriteStream & { readonly f
       censor: REDACTED
     },
     hooks: { streamWrite: redactSecrets }
-  }, out.isTTY ? PinoPretty({ destination: out.fd ?? 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out === process.stdout ? destination({ dest: 1, sync: true }) : out)
+  }, out.isTTY && PinoPretty ? PinoPretty({ destination: out.fd ?? 1, translateTime: 'SYS:HH:MM:ss', sync: true }) : out === process.stdout ? destination({ dest: 1, sync: true }) : out)
 }
 
 let second = NaN

@@ -1,5 +1,6 @@
 /** `GET /admin/audit`: who did what, the newest first. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { AuditTrail } from '../../telemetry/audit.ts'
 import { Moment, OrNull } from '../schemas.ts'
 import { pageOf } from './bot-shapes.ts'

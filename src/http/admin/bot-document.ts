@@ -1,5 +1,5 @@
 /** All bots as one document, as `mintmark apply` takes it and `mintmark export` writes it: each field as the admin API has it. */
-import { Type, type Static } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import type { Bot, ClientKey } from '../../bots/bot.ts'
 import type { BotDraft } from '../../bots/bot-draft.ts'
 import type { WantedBot } from '../../bots/bot-plan.ts'

@@ -1,5 +1,5 @@
 /** Bots and secrets as the admin API takes and shows them, and what a request makes of a bot. */
-import { Type, type Static } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import { emailOf, type Bot, type StoredSecret } from '../../bots/bot.ts'
 import type { BotDraft } from '../../bots/bot-draft.ts'
 import { WORK_NAME_PATTERN } from '../../bots/pipelines.ts'

@@ -1,5 +1,6 @@
 /** `/admin/bots`: make, show, change, delete, and take back their tokens. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
 import type { BotReader, BotWriter } from '../../bots/bot-registry.ts'

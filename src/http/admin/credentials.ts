@@ -1,5 +1,6 @@
 /** Ways to authenticate without a stored secret: the bot's public keys, and whose workload tokens it trusts. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Bot, ClientKey, TrustRule } from '../../bots/bot.ts'
 import type { BotReader, BotWriter } from '../../bots/bot-registry.ts'

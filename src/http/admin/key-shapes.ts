@@ -1,5 +1,5 @@
 /** Keys as the admin API and the command line show them, and what an act on one of them would touch. */
-import { Type, type Static } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import { formatDuration } from '../../duration.ts'
 import { legacyStateAt, type LegacyKey } from '../../keys/legacy-key.ts'
 import type { RotationPolicy } from '../../keys/rotation-plan.ts'

@@ -1,5 +1,6 @@
 /** `/admin/keys`: what there is, rotate, revoke, import; and, with `?dryRun=true`, what that would touch. */
-import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import { KeyRefused } from '../../keys/key-import.ts'
 import type { Imported, KeyOffice, KnownKey } from '../../keys/key-office.ts'
 import type { KeyRing } from '../../keys/key-ring.ts'

@@ -1,5 +1,6 @@
 /** `/admin/bots/{name}/secrets`: several may live side by side, so that one can be changed without an outage. */
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import type { BotReader, CheckBot, SecretRegistry } from '../../bots/bot-registry.ts'
 import { newSecret } from '../../bots/secret.ts'

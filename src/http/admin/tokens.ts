@@ -1,5 +1,6 @@
 /** `POST /admin/bots/{name}/tokens`: a token to paste, for tools that cannot fetch one. Takes OpenMetadata's own words for its life. */
-import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
 import type { BotReader } from '../../bots/bot-registry.ts'
 import { faultOfWork } from '../../bots/pipelines.ts'
 import type { AuditTrail } from '../../telemetry/audit.ts'

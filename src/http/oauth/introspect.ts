@@ -1,5 +1,5 @@
 /** `POST /oauth/introspect` (RFC 7662). A bot sees only tokens that are meant for one of its audiences; a full admin sees all. */
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyInstance } from 'fastify'
 import { VerifyError } from '../../verify/errors.ts'
 import type { SharedPrincipal } from '../../verify/principal.ts'

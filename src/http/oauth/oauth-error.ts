@@ -1,6 +1,6 @@
 /** Errors of the OAuth endpoints: RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2, RFC 8693 2.2.2, RFC 8628 3.5. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import { logOf } from '../requests.ts'
 import { CannotMint, RunRevoked, TokenTooLarge } from '../../tokens/mint.ts'
 import { challengeFor, VerifyError } from '../../verify/errors.ts'

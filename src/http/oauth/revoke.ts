@@ -1,5 +1,5 @@
 /** `POST /oauth/revoke` (RFC 7009). A bot takes back its own tokens, a full admin any. */
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Actor } from '../../telemetry/audit.ts'

@@ -1,5 +1,5 @@
 /** `POST /oauth/token` (RFC 6749 4.4, RFC 7523, RFC 8693, RFC 8707): a bot's credentials, or a workload's own token, for a bot's token. */
-import { Type } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Bot } from '../../bots/bot.ts'
 import type { Work } from '../../bots/pipelines.ts'
