@@ -5,9 +5,11 @@
 import { parseArgs } from 'node:util'
 import { CASES } from './cases.ts'
 import { measureByTurns, type Measured } from './measuring.ts'
-import { prepareOurs } from './ours.ts'
+import { prepareOurs, type Ours, type Size } from './ours.ts'
 import { isThere, keepAwake } from './programs.ts'
 import { describe, writeResults } from './results.ts'
+
+const FIRST_OTHER_PORT = 18_591
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,15 +24,23 @@ for (const peer of ['haproxy', 'openssl', 'taskset']) if (!isThere(peer)) consol
 if (!keepAwake()) console.log('cores that wait may halt here (that they do not takes Linux and root): ratios are worse, and less sure')
 
 const ours = await prepareOurs()
+const others = new Map<string, Promise<Ours>>()
+
+async function another (name: string, size: Size): Promise<Ours> {
+  const known = others.get(name) ?? prepareOurs(FIRST_OTHER_PORT + others.size, size)
+  others.set(name, known)
+  return await known
+}
+
 const measured: Measured[] = []
 try {
   for (const name of names) {
-    const each = await CASES[name]?.({ ours, seconds: Number(values.seconds) })
+    const each = await CASES[name]?.({ ours, another, seconds: Number(values.seconds) })
     if (!each) continue
     measured.push(await measureByTurns(each, Number(values.rounds), line => { console.log(line) }))
     console.log(`\n${describe(measured.slice(-1))}`)
   }
 } finally {
-  await ours.close()
+  for (const each of [ours, ...await Promise.all(others.values())]) await each.close()
 }
 if (positionals.length === 0) writeResults(measured, Number(values.rounds), Number(values.seconds))

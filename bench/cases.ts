@@ -1,8 +1,9 @@
 /** The table of what is to be reached, row by row: what is measured, and against whom. */
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { load, type Requests } from './load.ts'
 import type { Case, Contender } from './measuring.ts'
-import type { Ours } from './ours.ts'
+import type { Ours, Size } from './ours.ts'
 import { startPeer, urlOfPeer } from './peers.ts'
 import { isThere, run, runAside, SERVER_CORE, CLIENT_CORE, type Program } from './programs.ts'
 
@@ -13,8 +14,12 @@ const NEW_TOKENS = 44_000
 
 export interface Setting {
   ours: Ours
+  /** Another installation, as large as is said; made once. */
+  another: (name: string, size: Size) => Promise<Ours>
   seconds: number
 }
+
+const GROWN: Size = { bots: 100_000, revocations: 100_000, keys: 12 }
 
 /** Makes what the case needs, and gives it. */
 export type CaseMaker = (setting: Setting) => Promise<Case>
@@ -78,6 +83,23 @@ function verifying (setting: Setting, peers: readonly string[], requests: Reques
 }
 
 const auth = (tokens: string): Requests => ({ method: 'GET', path: '/auth', tokens })
+const verify = (tokens: string): Requests => ({ method: 'POST', path: '/verify', headers: { 'Content-Type': 'application/json' }, body: '{}', tokens })
+
+const ONE_CLIENT = { clientId: 'ingestion-bot', clientSecret: 'a-secret-of-some-length' }
+
+function asking (client: { clientId: string, clientSecret: string }, path = '/oauth/token'): Requests {
+  return { method: 'POST', path, headers: { Authorization: `Basic ${basicOf(client)}`, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials' }
+}
+
+/** All bots of a grown installation ask by turns. */
+function allAsking ({ client, write }: Ours): Requests {
+  const clients = Array.from({ length: GROWN.bots }, (_, number) => basicOf({ ...client, clientId: `bot-${number + 1}` }))
+  return { method: 'POST', path: '/oauth/token', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials', tokens: write('clients', clients), scheme: 'Basic' }
+}
+
+function basicOf ({ clientId, clientSecret }: { clientId: string, clientSecret: string }): string {
+  return Buffer.from(`${clientId}:${clientSecret}`).toString('base64')
+}
 
 export const CASES: Record<string, CaseMaker> = {
   'auth-known': async setting => ({
@@ -95,7 +117,7 @@ export const CASES: Record<string, CaseMaker> = {
     title: 'POST /verify, the same tokens, the whole principal in the answer',
     unit: 'requests/s',
     goals: [{ rival: 'bare', least: 0.70 }],
-    contenders: verifying(setting, ['bare', 'by hand, cached'], { method: 'POST', path: '/verify', headers: { 'Content-Type': 'application/json' }, body: '{}', tokens: await setting.ours.mintTo('known', KNOWN_TOKENS) })
+    contenders: verifying(setting, ['bare', 'by hand, cached'], verify(await setting.ours.mintTo('known', KNOWN_TOKENS)))
   }),
 
   'auth-new': async setting => ({
@@ -113,8 +135,6 @@ export const CASES: Record<string, CaseMaker> = {
 
   mint: async setting => {
     const { ours } = setting
-    const asking = (client: { clientId: string, clientSecret: string }, path: string): Requests => ({ method: 'POST', path, headers: { Authorization: `Basic ${Buffer.from(`${client.clientId}:${client.clientSecret}`).toString('base64')}`, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials' })
-    const ask = asking(ours.client, '/oauth/token')
     return {
       row: 5,
       name: 'mint',
@@ -122,9 +142,9 @@ export const CASES: Record<string, CaseMaker> = {
       unit: 'tokens/s',
       goals: [{ rival: 'openssl speed', least: 0.70 }, { rival: 'oidc-provider', least: 1.3 }],
       contenders: [
-        served(OURS, { start: async () => await ours.serve(), url: ours.url, requests: ask }, setting),
+        served(OURS, { start: async () => await ours.serve(), url: ours.url, requests: asking(ours.client) }, setting),
         { name: 'openssl speed', measure: async () => signsPerSecond(setting.seconds) },
-        served('oidc-provider', { start: async () => await startPeer('oidc-provider', ours), url: urlOfPeer('oidc-provider'), requests: asking({ clientId: 'ingestion-bot', clientSecret: 'a-secret-of-some-length' }, '/token') }, setting)
+        served('oidc-provider', { start: async () => await startPeer('oidc-provider', ours), url: urlOfPeer('oidc-provider'), requests: asking(ONE_CLIENT, '/token') }, setting)
       ]
     }
   },
@@ -156,10 +176,89 @@ export const CASES: Record<string, CaseMaker> = {
     }]
   }),
 
+  'growth-auth-known': async setting => await growth(setting, 'growth-auth-known', 'GET /auth, known tokens', async ours => auth(await knownOf(ours))),
+  'growth-verify-known': async setting => await growth(setting, 'growth-verify-known', 'POST /verify, known tokens', async ours => verify(await knownOf(ours))),
+  'growth-auth-new': async setting => await growth({ ...setting, seconds: 2 }, 'growth-auth-new', 'GET /auth, every token new', async ours => auth(await ours.mintTo('new', NEW_TOKENS, botsOf(ours))), async ours => auth(await knownOf(ours))),
+  'growth-mint': async setting => await growth(setting, 'growth-mint', 'POST /oauth/token, all bots by turns', async ours => isGrown(ours) ? allAsking(ours) : asking(ours.client)),
+
+  'growth-plugin-known': async setting => {
+    const grown = await setting.another('grown', GROWN)
+    return {
+      row: 6,
+      name: 'growth-plugin-known',
+      title: `The plugin in process, known bot tokens: ${SIZES}`,
+      unit: 'ns',
+      goals: [{ rival: 'one bot', most: 1.1 }],
+      contenders: [await inPlugin('grown', grown, 'bot known', KNOWN_TOKENS), await inPlugin('one bot', setting.ours, 'bot known', KNOWN_TOKENS)]
+    }
+  },
+
+  'memory-under-load': async setting => {
+    const grown = await setting.another('grown', GROWN)
+    const everyToken = auth(await grown.mintTo('every', GROWN.bots, GROWN.bots))
+    const everyClient = allAsking(grown)
+    return {
+      row: 7,
+      name: 'memory-under-load',
+      title: 'Resident memory, after a token of each of 100,000 bots was verified, and while each asks for another',
+      unit: 'MiB',
+      goals: [{ rival: null, most: 400 }],
+      contenders: [{
+        name: OURS,
+        async measure () {
+          const program = await grown.serve()
+          for (let done = 0; done < 1.2 * GROWN.bots;) done += (await load(grown.url, everyToken, { seconds: 2, folder: grown.folder })).requests
+          const asking = load(grown.url, everyClient, { seconds: 8, folder: grown.folder })
+          let resident = 0
+          for (let second = 0; second < 8; second++) {
+            await sleep(1_000)
+            resident = Math.max(resident, program.residentMiB())
+          }
+          await asking
+          await program.stop()
+          return resident
+        }
+      }]
+    }
+  },
+
+  tail: async setting => {
+    const rotating = await setting.another('rotating', { bots: 0, revocations: 0, keys: 2 })
+    const known = readFileSync(await rotating.mintTo('known', KNOWN_TOKENS), 'utf8').split('\n')
+    const fresh = readFileSync(await rotating.mintTo('new', NEW_TOKENS / 8), 'utf8').split('\n')
+    const bad = fresh.map(token => `${token.slice(0, -8)}AAAAAAAA`)
+    const each = fresh.flatMap((token, place) => [...Array.from({ length: 18 }, (_, more) => known[(place * 18 + more) % known.length] ?? ''), token, bad[place] ?? ''])
+    const mixed = auth(rotating.write('mixed', each))
+    const contender = (name: string, doing: () => Promise<void>): Contender => ({
+      name,
+      async measure () {
+        const program = await rotating.serve()
+        await load(rotating.url, auth(rotating.write('known', known)), { seconds: 4, folder: rotating.folder })
+        await load(rotating.url, asking(rotating.client), { seconds: 2, folder: rotating.folder })
+        const underWay = [load(rotating.url, mixed, { seconds: setting.seconds, folder: rotating.folder }), load(rotating.url, asking(rotating.client), { seconds: setting.seconds, folder: rotating.folder, connections: 2 })] as const
+        await sleep(1_000)
+        await doing()
+        const [{ p50, p99 }] = await Promise.all(underWay)
+        await program.stop()
+        return p99 / p50
+      }
+    })
+    return {
+      row: 8,
+      name: 'tail',
+      title: 'p99 of GET /auth as a multiple of p50: of 20 tokens 18 known, one new, one bad, beside two clients that ask for tokens all the time',
+      unit: '× p50',
+      goals: [{ rival: null, most: 5 }, { rival: 'with a rotation', least: 0.8 }],
+      contenders: [contender(OURS, async () => { /* nothing happens */ }), contender('with a rotation', async () => {
+        const { ok, status } = await fetch(`${rotating.url}/admin/keys/rotate`, { method: 'POST', headers: { authorization: `Bearer ${await rotating.adminToken()}`, 'content-type': 'application/json' }, body: '{"force":true}' })
+        if (!ok) throw new Error(`no rotation: ${status}`)
+      })]
+    }
+  },
+
   'mint-on-two-cores': async setting => {
     const { ours } = setting
-    const { clientId, clientSecret } = ours.client
-    const requests: Requests = { method: 'POST', path: '/oauth/token', headers: { Authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials' }
+    const requests = asking(ours.client)
     return {
       row: 5,
       name: 'mint-on-two-cores',
@@ -171,6 +270,27 @@ export const CASES: Record<string, CaseMaker> = {
         served('one core', { start: async () => await ours.serve(), url: ours.url, requests, by: 'wall clock', anew: true }, setting)
       ]
     }
+  }
+}
+
+const SIZES = '100,000 bots, 100,000 revocations and 12 keys, beside one bot, none and 2'
+const isGrown = (ours: Ours): boolean => ours.parts.ring.all().length >= GROWN.keys
+const botsOf = (ours: Ours): number => isGrown(ours) ? GROWN.bots : 0
+const knownOf = async (ours: Ours): Promise<string> => await ours.mintTo('known', KNOWN_TOKENS, botsOf(ours))
+
+/** The same work at a small installation and at a large one. */
+async function growth (setting: Setting, name: string, title: string, requestsOf: (ours: Ours) => Promise<Requests>, warmUpOf?: (ours: Ours) => Promise<Requests>): Promise<Case> {
+  const at = async (who: string, ours: Ours): Promise<Contender> => {
+    const warmUp = await warmUpOf?.(ours)
+    return served(who, { start: async () => await ours.serve(), url: ours.url, requests: await requestsOf(ours), ...warmUp && { warmUp, anew: true }, warmUpRequests: warmUp ? 30_000 : 40_000 }, setting)
+  }
+  return {
+    row: 6,
+    name,
+    title: `${title}: ${SIZES}`,
+    unit: 'requests/s',
+    goals: [{ rival: 'one bot', least: 0.9 }],
+    contenders: [await at('grown', await setting.another('grown', GROWN)), await at('one bot', setting.ours)]
   }
 }
 
@@ -188,24 +308,24 @@ function starting (name: string, start: () => Promise<Program>): Contender {
 }
 
 async function inProcess ({ ours }: Setting, name: string, title: string, whats: readonly string[], goals: Case['goals']): Promise<Case> {
-  const tokens = await ours.mintTo('known', KNOWN_TOKENS)
+  const contenders: Contender[] = []
+  for (const what of whats) contenders.push(await inPlugin(what, ours, what, what === 'bot new' || what === 'raw' ? NEW_TOKENS : KNOWN_TOKENS))
+  return { row: 4, name, title, unit: 'ns', goals, contenders }
+}
+
+/** @param what see in-process.ts */
+async function inPlugin (name: string, ours: Ours, what: string, count: number): Promise<Contender> {
+  const tokens = await ours.mintTo(`tokens-${count}`, count, botsOf(ours))
   return {
-    row: 4,
     name,
-    title,
-    unit: 'ns',
-    goals,
-    contenders: whats.map(what => ({
-      name: what,
-      async measure () {
-        const issuer = await ours.serve({ cores: CLIENT_CORE })
-        try {
-          return Number(await runAside(SERVER_CORE, ['node', 'bench/in-process.ts', what, ours.config.issuer, tokens]))
-        } finally {
-          await issuer.stop()
-        }
+    async measure () {
+      const issuer = await ours.serve({ cores: CLIENT_CORE })
+      try {
+        return Number(await runAside(SERVER_CORE, ['node', 'bench/in-process.ts', what, ours.config.issuer, tokens]))
+      } finally {
+        await issuer.stop()
       }
-    }))
+    }
   }
 }
 

@@ -44,8 +44,9 @@ function pinned (cores: string, command: readonly string[]): [string, string[]] 
   return isThere('taskset') ? ['taskset', ['-c', cores, ...command]] : [command[0] ?? '', command.slice(1)]
 }
 
-/** Waits until `url` answers. Throws with what the program wrote if it ends before. */
+/** Waits until `url` answers. Throws with what the program wrote if it ends before, and if somebody else answers there already. */
 export async function start (command: readonly string[], { url, cores = SERVER_CORE, environment = {} }: { url: string, cores?: string, environment?: Record<string, string> }): Promise<Program> {
+  if (await answers(url)) throw new Error(`something answers at ${url} already, left by a measurement that was broken off: end it`)
   const [file, parameters] = pinned(cores, command)
   const child = spawn(file, parameters, { env: { ...process.env, ...environment }, stdio: ['ignore', 'ignore', 'pipe'] })
   let written = ''
