@@ -12,6 +12,11 @@ export interface SecretUsage {
 
 const FLUSH_EVERY_MS = 1_000
 
+/** Those of one second are written together. */
+function secondOf (date: Date): Date {
+  return new Date(Math.floor(date.getTime() / 1000) * 1000)
+}
+
 export function createSecretUsage (store: SecretUses, clock: () => Date): SecretUsage {
   let noted = new Map<string, Date>()
 
@@ -28,7 +33,7 @@ export function createSecretUsage (store: SecretUses, clock: () => Date): Secret
   }
 
   return {
-    note: id => { noted.set(id, clock()) },
+    note: id => { noted.set(id, secondOf(clock())) },
     flush,
     start (onFailure) {
       const timer = setInterval(() => { flush().catch(onFailure) }, FLUSH_EVERY_MS).unref()

@@ -57,6 +57,8 @@ export function createBotWriter (database: Database): BotWriter {
   }
 }
 
+const IDS_AT_ONCE = 500
+
 export function createSecretRegistry (database: Database): SecretRegistry & SecretUses {
   return {
     list: async bot => await database.read(async db => {
@@ -97,7 +99,11 @@ export function createSecretRegistry (database: Database): SecretRegistry & Secr
 
     async record (uses) {
       await database.append(async transaction => {
-        for (const [id, at] of [...uses].sort()) await transaction.updateTable('secrets').set({ last_used_at: at.getTime() }).where('id', '=', id).execute()
+        for (const [at, ids] of Map.groupBy([...uses.keys()].sort(), id => uses.get(id)?.getTime() ?? 0)) {
+          for (let place = 0; place < ids.length; place += IDS_AT_ONCE) {
+            await transaction.updateTable('secrets').set({ last_used_at: at }).where('id', 'in', ids.slice(place, place + IDS_AT_ONCE)).execute()
+          }
+        }
       })
     }
   }

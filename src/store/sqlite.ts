@@ -10,7 +10,7 @@
  */
 import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { backup, DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, Kysely, SqliteAdapter, SqliteDialect, SqliteDriver, type DatabaseConnection, type Driver, type SqliteDatabase, type SqliteDialectConfig } from 'kysely'
 import type { Tables } from './schema.ts'
@@ -78,12 +78,24 @@ async function openPatiently (file: string, retryWhileBusy: Patience): Promise<S
   return asBetterSqlite(database)
 }
 
+/** Queries are few, and asked again and again. */
+const MOST_PREPARED = 500
+
 /** Kysely's SQLite driver speaks better-sqlite3's dialect; this is all of it that it uses. */
 function asBetterSqlite (database: DatabaseSync): SqliteDatabase {
+  const prepared = new Map<string, StatementSync>()
+
+  function prepare (sql: string): StatementSync {
+    const statement = prepared.get(sql) ?? database.prepare(sql)
+    if (prepared.size >= MOST_PREPARED) prepared.clear()
+    prepared.set(sql, statement)
+    return statement
+  }
+
   return {
     close: () => { database.close() },
     prepare (sql) {
-      const statement = database.prepare(sql)
+      const statement = prepare(sql)
       return {
         reader: statement.columns().length > 0,
         all: parameters => statement.all(...parameters as SQLInputValue[]),
