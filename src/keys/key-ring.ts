@@ -28,10 +28,13 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
   let keys: readonly SigningKey[] = []
   let byKid = new Map<string, { key: SigningKey, verification?: VerificationKey }>()
   let generation = 0
+  /** That signed when it was last asked for: only one does at a time. */
+  let signer: SigningKey | undefined
   const verificationKeys = createVerificationKeys()
 
   function replace (ring: readonly SigningKey[]): void {
     keys = ring
+    signer = undefined
     byKid = new Map(ring.map(key => [key.kid, { key }]))
     generation++
     verificationKeys.keep(new Set(ring.filter(key => isPublishedAt(key, clock())).map(key => key.kid)))
@@ -39,7 +42,11 @@ export function createKeyRing (store: KeyStore, clock: Clock): KeyRing {
 
   return {
     all: () => keys,
-    signing: () => signingKeyAt(keys, clock()),
+    signing () {
+      const now = clock()
+      if (signer === undefined || stateAt(signer, now) !== 'signing') signer = signingKeyAt(keys, now)
+      return signer
+    },
     find (issuer, kid, now = clock()) {
       const known = byKid.get(kid)
       if (!known?.key.issuers.includes(issuer)) return { found: 'nothing' }

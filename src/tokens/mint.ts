@@ -103,7 +103,9 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
   async function keyFor (exp: number): Promise<SigningKey> {
     const outlives = (key: SigningKey | undefined): key is SigningKey =>
       key !== undefined && exp + policy.clockToleranceSeconds <= key.verifiesUntil.getTime() / 1000
-    if (!outlives(ring.signing())) await rotator.settle()
+    const known = ring.signing()
+    if (outlives(known)) return known
+    await rotator.settle()
     const key = ring.signing()
     if (!outlives(key)) throw new CannotMint('no key signs that this token would not outlive')
     return key

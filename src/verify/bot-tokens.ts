@@ -67,8 +67,22 @@ function checkRevocation ({ payload: { jti, sub, iat, run_id: run }, now }: Toke
   if (Number(iat) < revocations.notBefore(String(sub))) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
 }
 
+/** Principals are remembered: one list for all who have the same scopes. */
+const lists = new Map<unknown, string[]>()
+const MOST_LISTS = 1_000
+const NONE: string[] = []
+
+function scopesOf (scope: unknown): string[] {
+  const known = lists.get(scope)
+  if (known) return known
+  if (lists.size >= MOST_LISTS) lists.clear()
+  const scopes = splitScope(scope)
+  lists.set(scope, scopes)
+  return scopes
+}
+
 function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): Principal {
-  const scopes = splitScope(payload.scope)
+  const scopes = scopesOf(payload.scope)
   const audience = stringsOf(payload.aud)
   return {
     kind: 'bot',
@@ -79,7 +93,7 @@ function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): 
     clientId: stringOrNull(payload.client_id),
     audience,
     roles: stringsOf(payload.roles ?? []),
-    groups: [],
+    groups: NONE,
     scopes,
     admin: isAdmin({ scopes, audience }),
     legacy: false,

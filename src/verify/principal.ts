@@ -79,8 +79,10 @@ export function stringOrNull (value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }
 
+/** @returns the list itself where all of it is text */
 export function stringsOf (value: unknown): string[] {
   if (typeof value === 'string') return [value]
+  if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
   const values: unknown[] = Array.isArray(value) ? value : [value]
   return values.filter(item => typeof item === 'string')
 }
