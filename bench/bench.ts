@@ -21,7 +21,8 @@ if (unknown.length > 0) throw new Error(`there is no case ${unknown.join(', ')},
 if (!isThere('wrk')) throw new Error('wrk makes the load: install it (apt-get install wrk)')
 for (const peer of ['haproxy', 'openssl', 'taskset']) if (!isThere(peer)) console.log(`${peer} is not here: what takes it is left out`)
 
-if (!keepAwake()) console.log('cores that wait may halt here (that they do not takes Linux and root): ratios are worse, and less sure')
+const isAwake = keepAwake()
+if (!isAwake) console.log('cores that wait may halt here (that they do not takes Linux and root): ratios are worse, and less sure')
 
 const ours = await prepareOurs()
 const others = new Map<string, Promise<Ours>>()
@@ -39,8 +40,8 @@ try {
     if (!each) continue
     measured.push(await measureByTurns(each, Number(values.rounds), line => { console.log(line) }))
     console.log(`\n${describe(measured.slice(-1))}`)
+    if (positionals.length === 0) writeResults(measured, { rounds: Number(values.rounds), seconds: Number(values.seconds), isAwake })
   }
 } finally {
   for (const each of [ours, ...await Promise.all(others.values())]) await each.close()
 }
-if (positionals.length === 0) writeResults(measured, Number(values.rounds), Number(values.seconds))
