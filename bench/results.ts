@@ -15,6 +15,11 @@ export function describe (measured: readonly Measured[]): string {
   return `${table(['row', 'what', 'goal', 'measured', ''], ratios)}\n\n${table(['row', 'what', 'who', 'median (min–max)'], values)}\n`
 }
 
+const AWAKE = `
+Cores that wait were kept from halting (\`/dev/cpu_dma_latency\`): on a virtual machine a server pays for waking up a client on the same
+machine with each answer, which none does whose clients are elsewhere.
+`
+
 /** @param isAwake whether cores that wait were kept from halting */
 export function writeResults (measured: readonly Measured[], { rounds, seconds, isAwake }: { rounds: number, seconds: number, isAwake: boolean }): void {
   writeFileSync(`${FOLDER}results.svg`, plotOf(measured))
@@ -26,10 +31,7 @@ ${rounds} rounds of ${seconds} seconds each (after 80,000 requests for warming u
 4,000 where tokens are minted). All contenders of a row are up side by side, and take turns within a round. Seconds are such of the CPU
 time that the server took, since the machine is shared; only on two cores they are seconds on the wall, and worth as much as the cores
 were free. A ratio is one within a round. Figures are medians (least–most). Only ratios travel to other machines.
-${isAwake ? `
-Cores that wait were kept from halting (\`/dev/cpu_dma_latency\`): on a virtual machine a server pays for waking up a client on the same
-machine with each answer, which none does whose clients are elsewhere.
-` : ''}
+${isAwake ? AWAKE : ''}
 What is measured has one core, what measures it the other. Ours is the server as a user starts it: its own process, SQLite, metrics and log on.
 
 ![Each row against its rivals](results.svg)

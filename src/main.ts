@@ -1,7 +1,5 @@
 /** The process: settings → parts → app → listen → close gracefully. */
 import cluster from 'node:cluster'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { startBackground } from './background.ts'
@@ -41,7 +39,6 @@ async function serveHere (parts: Parts, log: Log): Promise<void> {
   const app = await buildApp(parts, log)
   await app.listen({ host: config.host, port: config.port, listenTextResolver: address => `listening on ${address}, issuer ${config.issuer}` })
   const endBackground = startBackground(parts, log)
-  collectStartGarbage()
 
   closeWithGrace({ delay: 9_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'closing after an error')
@@ -68,19 +65,4 @@ async function greet ({ config, ring, bots, clock }: Parts, log: Log, command: s
     log.info(`and see what it says:    curl -X POST -H "Authorization: Bearer TOKEN" ${config.publicUrl}/verify`)
   }
   log.info(`tokens live ${formatDuration(config.tokenTtlSeconds)}, keys sign for ${formatDuration(config.rotateEverySeconds)}; Ctrl-C ends it`)
-}
-
-/** By then nobody waits for the start any more. */
-const GARBAGE_AFTER_MS = 1_000
-
-/**
- * Collects what starting has left behind, a quarter of what the process holds: V8 itself would keep it until the first rush.
- * It takes some 30 ms, once.
- */
-function collectStartGarbage (): void {
-  setTimeout(() => {
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as (options: object) => void
-    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
-  }, GARBAGE_AFTER_MS).unref()
 }
