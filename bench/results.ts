@@ -28,7 +28,7 @@ export function writeResults (measured: readonly Measured[], { rounds, seconds, 
 Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}. ${machine()}
 
 ${rounds} rounds of ${seconds} seconds each (after 80,000 requests for warming up; 30,000 or 40,000 where every token is new and for growth,
-4,000 where tokens are minted). All contenders of a row are up side by side, and take turns within a round. Seconds are such of the CPU
+20,000 where tokens are minted). All contenders of a row are up side by side, and take turns within a round. Seconds are such of the CPU
 time that the server took, since the machine is shared; only on two cores they are seconds on the wall, and worth as much as the cores
 were free. A ratio is one within a round. Figures are medians (least–most). Only ratios travel to other machines.
 ${isAwake ? AWAKE : ''}
