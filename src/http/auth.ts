@@ -117,7 +117,7 @@ function passHeaders ({ name, email, groups, claims, kind, roles, scopes, subjec
 }
 
 function join (values: readonly string[], separator: ',' | ' '): string {
-  return values.length === 0 ? '' : values.map(value => encode(value, separator)).join(separator)
+  return values.map(value => encode(value, separator)).join(separator)
 }
 
 /** Percent-encodes all that is not visible ASCII, `%` itself, and the character that joins values. */

@@ -83,7 +83,7 @@ export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
   function keepHeader (part: string, header: JsonObject): void {
     if (headers.has(part)) return
     if (headers.size >= MOST_HEADERS) headers.clear()
-    headers.set(part, header)
+    headers.set(copyOfText(part), header)
   }
 
   function shareTexts (payload: JsonObject): void {
@@ -136,6 +136,11 @@ export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
     },
     held: () => ({ tokens: younger.count() + older.count(), bytes: younger.bytes() + older.bytes() })
   }
+}
+
+/** A part that is cut out of a text keeps all of it in memory: here a token, past its end. */
+function copyOfText (part: string): string {
+  return Buffer.from(part, 'latin1').toString('latin1')
 }
 
 interface Entry extends VerifiedToken {

@@ -1,4 +1,6 @@
 /** What is remembered of verified tokens, and how much of it; what such a cache must not do stands in cache-attacks.test.ts. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { VerificationKey } from '../../src/keys/verification-key.ts'
 import { createVerifiedTokens } from '../../src/verify/verified-tokens.ts'
@@ -93,4 +95,19 @@ await t.test('a token is known by all of its characters, wherever its entry is f
   tokens.remember(sameEnd)
   t.equal(tokens.recall(raw, NOW), undefined, 'one of the same end takes its place')
   t.ok(tokens.recall(sameEnd.raw, NOW))
+})
+
+await t.test('a header that is kept keeps no token in memory', async t => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const heldBytes = (): number => { collect(); return process.memoryUsage().heapUsed }
+  const tokens = createVerifiedTokens()
+  const before = heldBytes()
+  for (let number = 0; number < 900; number++) {
+    const raw = Buffer.from(`header-of-some-length-${number}.${'p'.repeat(6_000)}.${'s'.repeat(342)}${number}`).toString('latin1')
+    tokens.remember({ ...judged(String(number)), raw })
+  }
+  tokens.dropKey(K1)
+  t.ok(tokens.headers.get('header-of-some-length-7'))
+  t.ok(heldBytes() - before < 900 * 2_000)
 })
