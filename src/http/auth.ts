@@ -9,7 +9,7 @@ import { challengeFor, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { stringOrNull, type SharedPrincipal } from '../verify/principal.ts'
 import type { Demands } from '../verify/trusted-issuer.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
-import { judgeSignature } from '../verify/signature.ts'
+import { judgeInARow } from '../verify/signature.ts'
 import type { Verifier } from '../verify/verifier.ts'
 
 export const AUTH_PATH = '/auth'
@@ -47,7 +47,7 @@ export function createAuthAnswer (verifier: Verifier, log: FastifyBaseLogger): A
   return (request, response, requestId) => {
     const pass = (principal: SharedPrincipal): void => { response.writeHead(200, passHeaders(principal, requestId)).end() }
     try {
-      const principal = verifier.verify(bearerToken(request.rawHeaders), judgeSignature, demandsOf(request.url ?? AUTH_PATH))
+      const principal = verifier.verify(bearerToken(request.rawHeaders), judgeInARow, demandsOf(request.url ?? AUTH_PATH))
       if (principal instanceof Promise) return principal.then(pass, (error: unknown) => { refuse(response, requestId, error) })
       pass(principal)
     } catch (error) {

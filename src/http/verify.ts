@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import { VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { bearerToken } from '../verify/bearer-token.ts'
-import { judgeSignature } from '../verify/signature.ts'
+import { judgeInARow } from '../verify/signature.ts'
 import type { Verifier } from '../verify/verifier.ts'
 import { assertMeantForUs, authenticate } from './judge.ts'
 import type { ProblemCode } from './problems.ts'
@@ -50,11 +50,11 @@ export const verifyRoutes: FastifyPluginAsyncTypebox<{ verifier: Verifier, issue
     const demands = { audience: typeof audience === 'string' ? [audience] : audience, scopes, roles }
     if (request.query.explain) {
       await assertMayExplain(request, verifier, issuer)
-      return await verifier.explain(inBody ?? '', judgeSignature, demands)
+      return await verifier.explain(inBody ?? '', judgeInARow, demands)
     }
     const inHeader = bearerToken(request.raw.rawHeaders)
     if (inHeader !== '' && inBody !== undefined) throw new VerifyError('request_invalid', 'Send the token in the header or in the body, not in both')
-    return { active: true as const, principal: await verifier.verify(inBody ?? inHeader, judgeSignature, demands) }
+    return { active: true as const, principal: await verifier.verify(inBody ?? inHeader, judgeInARow, demands) }
   })
 }
 

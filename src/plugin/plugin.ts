@@ -8,7 +8,7 @@ import { bearerToken } from '../verify/bearer-token.ts'
 import { challengeFor, problemDocument, VERIFY_FAILURES, VerifyError } from '../verify/errors.ts'
 import { createHttpClient } from '../verify/http-get.ts'
 import { copyOf, type Principal } from '../verify/principal.ts'
-import { judgeSignature } from '../verify/signature.ts'
+import { judgeInARow, judgeSignature } from '../verify/signature.ts'
 import { createVerifier, type Verifier } from '../verify/verifier.ts'
 import { whenThere } from '../verify/when-there.ts'
 import { createTrustedIssuers } from './issuers.ts'
@@ -66,7 +66,7 @@ const register: FastifyPluginAsync<MintmarkOptions> = async (app, given) => {
 function hookFor (verifier: Verifier, demands: RouteDemands): AuthenticationHook {
   return async (request, reply) => {
     try {
-      request.principal = copyOf(await verifier.verify(bearerToken(request.raw.rawHeaders), judgeSignature, demands))
+      request.principal = copyOf(await verifier.verify(bearerToken(request.raw.rawHeaders), judgeInARow, demands))
       return undefined
     } catch (error) {
       if (error instanceof VerifyError) return await refuse(request, reply, error)

@@ -1,5 +1,5 @@
 /** Who judges a signature depends on the door. All judges say the same of the same token and key, whatever somebody made of it. */
-import { constants, createHash, generateKeyPairSync, privateEncrypt, sign, type KeyObject } from 'node:crypto'
+import { constants, createHash, createSecretKey, generateKeyPairSync, privateEncrypt, sign, type KeyObject } from 'node:crypto'
 import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -8,7 +8,7 @@ import { toVerificationKey, type VerificationKey } from '../../src/keys/verifica
 import { judgeByAws } from '../../src/verify/cognito-tokens.ts'
 import { judgeByJose } from '../../src/verify/jose-judge.ts'
 import type { Principal } from '../../src/verify/principal.ts'
-import { judgeSignature } from '../../src/verify/signature.ts'
+import { judgeInARow, judgeSignature } from '../../src/verify/signature.ts'
 import type { SignatureJudge } from '../../src/verify/trusted-issuer.ts'
 import type { Verifier } from '../../src/verify/verifier.ts'
 import { encodePart } from '../fakes/pool-forge.ts'
@@ -43,6 +43,7 @@ async function judgeAtAdminDoor (): Promise<SignatureJudge> {
 
 const judges: ReadonlyArray<[name: string, judge: SignatureJudge]> = [
   ['our own', judgeSignature],
+  ['our own, in a row', judgeInARow],
   ['jose', judgeByJose],
   ['aws-jwt-verify', judgeByAws],
   ['@fastify/jwt', await judgeAtAdminDoor()]
@@ -134,4 +135,20 @@ await t.test('whatever is changed, in whichever part', async t => {
     const isChanged = parts.some((part, place) => !part.equals(good[place] ?? part))
     t.equal(await verdictOf(parts.map(part => part.toString('base64url')).join('.'), pair.key), !isChanged)
   }), { numRuns: 500 })
+})
+
+await t.test('tokens that came together are judged in a row, each by itself, and after what else has come', async t => {
+  const good = signed(pair)
+  let isJudged = false
+  const row = Promise.allSettled([
+    judgeInARow(good, pair.key).finally(() => { isJudged = true }),
+    judgeInARow(good, { ...pair.key, keyObject: createSecretKey(Buffer.alloc(32)) }),
+    judgeInARow(`${good.slice(0, -8)}AAAAAAAA`, pair.key),
+    judgeInARow(good, makePair(2048).key),
+    judgeInARow(signed(pair, { ...claims, jti: 'another' }), pair.key)
+  ])
+  await new Promise(resolve => { process.nextTick(resolve) })
+  t.notOk(isJudged, 'what is read in the same turn comes first')
+  t.same((await row).map(judged => judged.status === 'fulfilled' ? judged.value : judged.status), [true, 'rejected', false, false, true])
+  t.equal(await judgeInARow(good, pair.key), true, 'and the next turn has its own row')
 })
