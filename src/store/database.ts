@@ -6,7 +6,7 @@ import { Migrator, sql, type Kysely, type Migration, type Transaction } from 'ky
 import * as keysAndBots from './migrations/0001-keys-and-bots.ts'
 import * as legacyKeysAndCounts from './migrations/0002-legacy-keys-and-counts.ts'
 import * as assertionsAndRuns from './migrations/0003-assertions-and-runs.ts'
-import { isPostgresAway, NOTIFY, openPatientPostgres, openPostgres, TRANSACTION_LIMITS } from './postgres.ts'
+import { isPostgresAway } from './postgres-away.ts'
 import type { Tables } from './schema.ts'
 import { copySqlite, isSqliteError, openSqlite, sqliteFileExists } from './sqlite.ts'
 
@@ -106,6 +106,7 @@ async function overSqlite (url: string, { observe, clock }: Using): Promise<Data
 }
 
 async function overPostgres (url: string, { observe, clock }: Using): Promise<Database> {
+  const { NOTIFY, openPatientPostgres, openPostgres, TRANSACTION_LIMITS } = await import('./postgres.ts') // brings the driver with it
   const patient = openPatientPostgres(url)
   try {
     await migrate(patient)
