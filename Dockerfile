@@ -25,6 +25,7 @@ RUN chmod 0755 /app/src/cli.ts \
 WORKDIR /
 VOLUME ["/data", "/keys"]
 ENV NODE_ENV=production \
+    NODE_OPTIONS="--max-semi-space-size=16 --v8-pool-size=1" \
     MINTMARK_HOST=0.0.0.0
 
 # A number, so that Kubernetes can see that it is not root.

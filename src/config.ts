@@ -279,6 +279,11 @@ function assemble (settings: Settings, cognito: Config['cognito'], legacyKey: Co
   }
 }
 
+/** For what Node itself, and the processes that it starts, read from the environment: whatever the operator has set there stays. */
+export function setDefault (name: string, value: string): void {
+  process.env[name] ??= value
+}
+
 /** A value in a fault: on one line, and without the password that an address may hold. */
 function shown (text: string): string {
   return text.replace(/\/\/[^/@]*@/g, '//…@').replace(/\s+/g, ' ').slice(0, 200)

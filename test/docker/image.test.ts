@@ -1,5 +1,5 @@
 /** The Dockerfile: it is well-formed, takes nothing in that it should not, and what it makes runs unprivileged in a tree that nobody can write. */
-import { chownSync, readdirSync, statSync } from 'node:fs'
+import { chownSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { validate } from 'dockerfile-utils'
@@ -19,6 +19,14 @@ await t.test('the file', async t => {
   t.equal(of('EXPOSE')[0]?.getArgumentsContent(), SETTINGS.MINTMARK_PORT.fallback)
 })
 
+await t.test('Node gets the same flags, whatever starts it', async t => {
+  const [, fromNpm] = /exec node (--.*) src\/cli\.ts serve"/.exec(readFileSync('package.json', 'utf8')) ?? []
+  const [, fromImage] = /NODE_OPTIONS="(.*)"/.exec(dockerfile) ?? []
+  const [, fromSystemd] = /"NODE_OPTIONS=(.*)"/.exec(readFileSync('deploy/systemd/mintmark.service', 'utf8')) ?? []
+  t.match(fromNpm, /--max-semi-space-size=\d+ --v8-pool-size=\d+/)
+  t.strictSame([fromImage, fromSystemd], [fromNpm, fromNpm])
+})
+
 await t.test('what goes into it', async t => {
   const others = ['.env', 'openmetadata_cognito.env', 'secrets/master_key', 'keys/master.key', 'data/mintmark.db', 'node_modules/pg/package.json', '.git/config', 'id_rsa']
   const taken = [...checkoutFiles(), ...others].filter(isInContext)
@@ -30,7 +38,7 @@ await t.test('what it makes', { skip: cannotRun }, async t => {
   const image = buildImage(t)
   const port = await freePort()
   const environment = { MINTMARK_PORT: `${port} # ours` } // as docker run --env-file hands it on
-  t.strictSame(Object.keys(image.environment), ['NODE_ENV', 'MINTMARK_HOST'], 'no path is set that a user of the image could not set otherwise')
+  t.strictSame(Object.keys(image.environment), ['NODE_ENV', 'NODE_OPTIONS', 'MINTMARK_HOST'], 'no path is set that a user of the image could not set otherwise')
   t.equal((await ended(start(image, image.healthcheck, environment))).code, 1, 'unhealthy before it runs')
 
   const server = start(image, image.command, environment)
