@@ -1,7 +1,7 @@
 /** The table of what is to be reached, row by row: what is measured, and against whom. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { load, type Requests } from './load.ts'
+import { load, type Load, type Requests } from './load.ts'
 import type { Case, Contender } from './measuring.ts'
 import type { Ours, Size } from './ours.ts'
 import { startPeer, urlOfPeer } from './peers.ts'
@@ -10,8 +10,8 @@ import { isThere, run, runAside, SERVER_CORE, CLIENT_CORE, type Program } from '
 const OURS = 'mintmark'
 const KNOWN_TOKENS = 10_000
 /** More than a server verifies while it is measured: no token comes twice. */
-const NEW_TOKENS = 44_000
-const WARM_UP_TOKENS = 30_000
+const NEW_TOKENS = 50_000
+const WARM_UP_TOKENS = 60_000
 
 export interface Setting {
   ours: Ours
@@ -225,21 +225,26 @@ export const CASES: Record<string, CaseMaker> = {
 
   tail: async setting => {
     const rotating = await setting.another('rotating', { bots: 0, revocations: 0, keys: 2 })
-    const known = readFileSync(await rotating.mintTo('known', KNOWN_TOKENS), 'utf8').split('\n')
-    const fresh = readFileSync(await rotating.mintTo('new', NEW_TOKENS / 8), 'utf8').split('\n')
-    const bad = fresh.map(token => `${token.slice(0, -8)}AAAAAAAA`)
-    const each = fresh.flatMap((token, place) => [...Array.from({ length: 18 }, (_, more) => known[(place * 18 + more) % known.length] ?? ''), token, bad[place] ?? ''])
-    const mixed = auth(rotating.write('mixed', each))
+    const known = linesOf(await rotating.mintTo('known', KNOWN_TOKENS))
+    const mixOf = async (name: string, count: number): Promise<Requests> => {
+      const fresh = linesOf(await rotating.mintTo(name, count))
+      return auth(rotating.write(`${name}-mixed`, fresh.flatMap((token, place) => [...Array.from({ length: 18 }, (_, more) => known[(place * 18 + more) % known.length] ?? ''), token, `${token.slice(0, -8)}AAAAAAAA`])))
+    }
+    const warmUp = await mixOf('warm-up', WARM_UP_TOKENS / 6)
+    const mixed = await mixOf('new', NEW_TOKENS / 3)
+    const under = async (requests: Requests, seconds: number): Promise<Load> => {
+      const [of] = await Promise.all([load(rotating.url, requests, { seconds, folder: rotating.folder }), load(rotating.url, asking(rotating.client), { seconds, folder: rotating.folder, connections: 2 })])
+      return of
+    }
     const contender = (name: string, doing: () => Promise<void>): Contender => ({
       name,
       async measure () {
         const program = await rotating.serve()
-        await load(rotating.url, auth(rotating.write('known', known)), { seconds: 4, folder: rotating.folder })
-        await load(rotating.url, asking(rotating.client), { seconds: 2, folder: rotating.folder })
-        const underWay = [load(rotating.url, mixed, { seconds: setting.seconds, folder: rotating.folder }), load(rotating.url, asking(rotating.client), { seconds: setting.seconds, folder: rotating.folder, connections: 2 })] as const
-        await sleep(1_000)
+        await under(warmUp, 8)
+        const underWay = under(mixed, 10)
+        await sleep(3_000)
         await doing()
-        const [{ p50, p99 }] = await Promise.all(underWay)
+        const { p50, p99 } = await underWay
         await program.stop()
         return p99 / p50
       }
@@ -247,7 +252,7 @@ export const CASES: Record<string, CaseMaker> = {
     return {
       row: 8,
       name: 'tail',
-      title: 'p99 of GET /auth as a multiple of p50: of 20 tokens 18 known, one new, one bad, beside two clients that ask for tokens all the time',
+      title: 'p99 of GET /auth over 10 seconds as a multiple of p50: of 20 tokens 18 known, one new, one bad, beside two clients that ask for tokens all the time',
       unit: '× p50',
       goals: [{ rival: null, most: 5 }, { rival: 'with a rotation', least: 0.8 }],
       contenders: [contender(OURS, async () => { /* nothing happens */ }), contender('with a rotation', async () => {
@@ -275,6 +280,7 @@ export const CASES: Record<string, CaseMaker> = {
 }
 
 const SIZES = '100,000 bots, 100,000 revocations and 12 keys, beside one bot, none and 2'
+const linesOf = (file: string): string[] => readFileSync(file, 'utf8').split('\n')
 const isGrown = (ours: Ours): boolean => ours.parts.ring.all().length >= GROWN.keys
 const botsOf = (ours: Ours): number => isGrown(ours) ? GROWN.bots : 0
 const knownOf = async (ours: Ours): Promise<string> => await ours.mintTo('known', KNOWN_TOKENS, botsOf(ours))

@@ -1,5 +1,5 @@
 /** Our server as a user starts it: its own process, SQLite, everything on, LOG_LEVEL as it is by default. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -30,6 +30,8 @@ export interface Ours {
 }
 
 const PORT = 18_590
+/** What `npm start` runs. */
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
 
 /** How large an installation is, beside the bot that every one has. */
 export interface Size {
@@ -44,7 +46,6 @@ const SMALL: Size = { bots: 0, revocations: 0, keys: 2 }
 export async function prepareOurs (port = PORT, size: Size = SMALL): Promise<Ours> {
   const folder = mkdtempSync(join(tmpdir(), 'mintmark-bench-'))
   const environment = {
-    NODE_COMPILE_CACHE: 'node_modules/.cache/compiled', // as `npm start` has it
     MINTMARK_PORT: String(port),
     MINTMARK_DATABASE_URL: `sqlite:${folder}/mintmark.db`,
     MINTMARK_MASTER_KEY_FILE: `${folder}/master.key`,
@@ -80,7 +81,7 @@ export async function prepareOurs (port = PORT, size: Size = SMALL): Promise<Our
     parts,
     pem: found.key.pem,
     client: { clientId: bot.name, clientSecret: secret },
-    serve: async ({ cores = SERVER_CORE, environment: more = {} } = {}) => await start(['node', 'src/cli.ts', 'serve'], { url: `http://127.0.0.1:${port}/health/ready`, cores, environment: { ...environment, ...more } }),
+    serve: async ({ cores = SERVER_CORE, environment: more = {} } = {}) => await start(['sh', '-c', scripts.start], { url: `http://127.0.0.1:${port}/health/ready`, cores, environment: { ...environment, ...more } }),
     async mintTo (name, count, bots = 0) {
       const tokens: string[] = []
       let begun = 0
