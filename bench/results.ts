@@ -27,8 +27,9 @@ export function writeResults (measured: readonly Measured[], { rounds, seconds, 
 
 Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}. ${machine()}
 
-${rounds} rounds of ${seconds} seconds each (after 80,000 requests for warming up; 30,000 or 40,000 where every token is new and for growth,
-20,000 where tokens are minted). All contenders of a row are up side by side, and take turns within a round. Seconds are such of the CPU
+${rounds} rounds of ${seconds} seconds each (after 80,000 requests for warming up, 60,000 where every token is new, 40,000 for growth, 20,000 where
+tokens are minted; the tail is measured for 10 seconds, after 8 of the same load). All contenders of a row are up side by side, but for
+those that must not remember the tokens of the round before, and take turns within a round. Seconds are such of the CPU
 time that the server took, since the machine is shared; only on two cores they are seconds on the wall, and worth as much as the cores
 were free. A ratio is one within a round. Figures are medians (least–most). Only ratios travel to other machines.
 ${isAwake ? AWAKE : ''}

@@ -45,7 +45,7 @@ case "$*" in
     export CREDENTIALS_DIRECTORY=$(mktemp -d)
     value=$(of LoadCredential); cp "\${value#*:}" "$CREDENTIALS_DIRECTORY/\${value%%:*}"
     set -a; . <(read_env "$(of EnvironmentFile)"); set +a
-    variable=$(of Environment); export "\${variable//%d/$CREDENTIALS_DIRECTORY}"
+    while read -r variable; do export "\${variable//%d/$CREDENTIALS_DIRECTORY}"; done < <(of Environment | tr -d '"')
     cd "$state"
     $(of ExecStart) >LOG 2>&1 </dev/null &
     echo $! >PID ;;
