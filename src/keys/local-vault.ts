@@ -3,13 +3,13 @@
  *
  * A sealed half reads `v1.<iv>.<ciphertext>.<tag>`, each part base64url. The halves that signed last stay open in memory.
  */
-import { createCipheriv, createDecipheriv, createPrivateKey, createPublicKey, randomBytes, sign as signWithKey, type KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createPrivateKey, generateKeyPair, randomBytes, sign as signWithKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
-import { generatePrivateKey } from './key-generation.ts'
 import type { KeyVault } from './key-vault.ts'
 import type { SigningKey } from './signing-key.ts'
 
+const generateKeyPairAsync = promisify(generateKeyPair)
 const signAsync = promisify(signWithKey)
 
 /** The key that signs, and the one that it hands over to. */
@@ -53,8 +53,8 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
 
   return {
     async generate () {
-      const privateKey = await generatePrivateKey(keySize)
-      const jwk = await exportJWK(createPublicKey(privateKey))
+      const { publicKey, privateKey } = await generateKeyPairAsync('rsa', { modulusLength: keySize, publicExponent: 65_537 })
+      const jwk = await exportJWK(publicKey)
       const kid = await calculateJwkThumbprint(jwk)
       const sealedPrivateKey = seal(privateKey.export({ format: 'der', type: 'pkcs8' }), kid, masterKeys[0])
       return { kid, size: keySize, origin: 'generated', publicKey: { n: jwk.n ?? '', e: jwk.e ?? '' }, sealedPrivateKey }
