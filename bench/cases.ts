@@ -232,7 +232,7 @@ export const CASES: Record<string, CaseMaker> = {
       return auth(rotating.write(`${name}-mixed`, fresh.flatMap((token, place) => [...Array.from({ length: 18 }, (_, more) => known[(place * 18 + more) % known.length] ?? ''), token, `${token.slice(0, -8)}AAAAAAAA`])))
     }
     const warmUp = await mixOf('warm-up', WARM_UP_TOKENS / 6)
-    const mixed = await mixOf('new', NEW_TOKENS / 3)
+    const mixed = await mixOf('new', NEW_TOKENS / 2)
     const under = async (requests: Requests, seconds: number): Promise<Load> => {
       const [of] = await Promise.all([load(rotating.url, requests, { seconds, folder: rotating.folder }), load(rotating.url, asking(rotating.client), { seconds, folder: rotating.folder, connections: 2 })])
       return of

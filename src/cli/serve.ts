@@ -26,7 +26,7 @@ function growYoungGenerationBy (factor: 1 | 2): void {
 
 /**
  * Signatures are made on Node's thread pool, which has four threads unless `UV_THREADPOOL_SIZE` says otherwise. More than there are
- * cores make no more of them, and each takes turns from the event loop. Two at least: a name that is looked up takes one.
+ * cores make no more of them, and each takes turns from the event loop. Two at least: a name that is looked up may take one for seconds.
  */
 function fitThreadPool (workers: number): void {
   const cores = Math.ceil(availableParallelism() / workers)

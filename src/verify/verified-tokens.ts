@@ -1,5 +1,6 @@
 /**
- * Tokens whose signature was found good before, so that RSA is done once a token and not once a request.
+ * Tokens whose signature was found good before, so that RSA is done once a token and not once a request (but for requests that
+ * bring a new one at the very same time).
  *
  * An entry says one thing, which no later moment makes untrue: these exact bytes bear a good signature of this very key.
  * Whether the token is good now (times, key, revocation, audience, …) is judged anew for each request, by the checks.
@@ -58,7 +59,7 @@ const PLACING = 16
 
 /**
  * A number of 32 bits from the end of the signature, to find the one token that ends so: of a text V8 would have to make one, too.
- * Of two tokens that share it (one pair in 100,000 of them, or so), the one that came last is remembered.
+ * Of two tokens that share it (among 100,000 there is one such pair, or so), the one that came last is remembered.
  */
 function placeOf (token: string): number {
   let place = 0

@@ -152,3 +152,8 @@ await t.test('tokens that came together are judged in a row, each by itself, and
   t.same((await row).map(judged => judged.status === 'fulfilled' ? judged.value : judged.status), [true, 'rejected', false, false, true])
   t.equal(await judgeInARow(good, pair.key), true, 'and the next turn has its own row')
 })
+
+await t.test('a host whose tests stop the timers gets its verdicts all the same', async t => {
+  t.intercept(globalThis, 'setImmediate', { value: () => { /* it never comes */ } })
+  t.equal(await judgeInARow(signed(pair), pair.key), true)
+})
