@@ -5,6 +5,7 @@ import { BOT_TOKEN_TYPES, splitScope } from '../tokens/claims.ts'
 import type { Revocations } from '../tokens/revocations.ts'
 import { missingClaim, VerifyError } from './errors.ts'
 import { isoDate, stringOrNull, stringsOf, type Principal } from './principal.ts'
+import { remembering } from './remembering.ts'
 import type { TokenUnderTest, TrustedIssuer } from './trusted-issuer.ts'
 import { whenThere } from './when-there.ts'
 
@@ -68,18 +69,8 @@ function checkRevocation ({ payload: { jti, sub, iat, run_id: run }, now }: Toke
 }
 
 /** Principals are remembered: one list for all who have the same scopes. */
-const lists = new Map<unknown, string[]>()
-const MOST_LISTS = 1_000
+const scopesOf = remembering(1_000, splitScope)
 const NONE: string[] = []
-
-function scopesOf (scope: unknown): string[] {
-  const known = lists.get(scope)
-  if (known) return known
-  if (lists.size >= MOST_LISTS) lists.clear()
-  const scopes = splitScope(scope)
-  lists.set(scope, scopes)
-  return scopes
-}
 
 function toPrincipal ({ payload }: TokenUnderTest, { isAdmin }: BotTokenParts): Principal {
   const scopes = scopesOf(payload.scope)

@@ -1,4 +1,5 @@
 /** Whoever a verified token speaks for: a bot or a user, in one shape at every door. */
+import { remembering } from './remembering.ts'
 
 export interface Principal {
   kind: 'bot' | 'user'
@@ -58,16 +59,12 @@ export function isoDate (seconds: unknown): string | null {
 }
 
 /** Minutes as they begin in ISO 8601: tokens have few of them, and `Date` takes its time for each. */
-const minutes = new Map<number, string>()
-const MOST_MINUTES = 10_000
+const beginningOf = remembering(10_000, (minute: number) => written(minute * 60)?.slice(0, -'00.000Z'.length))
 
 function wholeSeconds (seconds: number): string | null {
   const minute = Math.floor(seconds / 60)
-  const known = minutes.get(minute) ?? written(minute * 60)?.slice(0, -'00.000Z'.length)
-  if (known === undefined) return null
-  if (minutes.size >= MOST_MINUTES) minutes.clear()
-  minutes.set(minute, known)
-  return `${known}${String(seconds - minute * 60).padStart(2, '0')}.000Z`
+  const beginning = beginningOf(minute)
+  return beginning === undefined ? null : `${beginning}${String(seconds - minute * 60).padStart(2, '0')}.000Z`
 }
 
 function written (seconds: number): string | null {

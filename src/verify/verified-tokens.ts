@@ -11,6 +11,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { VerificationKey } from '../keys/verification-key.ts'
 import type { JsonObject, KnownHeaders, UnverifiedToken } from './compact-token.ts'
 import type { SharedPrincipal } from './principal.ts'
+import { remembering } from './remembering.ts'
 
 export interface VerifiedToken extends UnverifiedToken {
   /** That made the signature: this object, not another one of its kid. */
@@ -73,7 +74,7 @@ function placeOf (token: string): number {
  */
 export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
   const headers = new Map<string, JsonObject>()
-  const texts = new Map<string, string>()
+  const shared = remembering(MOST_TEXTS, (text: string) => text)
   let younger = createHalf()
   let older = createHalf()
   let sweptAt = 0
@@ -97,13 +98,7 @@ export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
   function shareTexts (payload: JsonObject): void {
     for (const claim of REPEATED) {
       const text = payload[claim]
-      if (typeof text !== 'string') continue
-      const known = texts.get(text)
-      if (known !== undefined) payload[claim] = known
-      else if (text.length <= LONGEST_SHARED) {
-        if (texts.size >= MOST_TEXTS) texts.clear()
-        texts.set(text, text)
-      }
+      if (typeof text === 'string' && text.length <= LONGEST_SHARED) payload[claim] = shared(text)
     }
   }
 
