@@ -86,7 +86,9 @@ function asBetterSqlite (database: DatabaseSync): SqliteDatabase {
   const prepared = new Map<string, StatementSync>()
 
   function prepare (sql: string): StatementSync {
-    const statement = prepared.get(sql) ?? database.prepare(sql)
+    const known = prepared.get(sql)
+    if (known) return known
+    const statement = database.prepare(sql)
     if (prepared.size >= MOST_PREPARED) prepared.clear()
     prepared.set(sql, statement)
     return statement
