@@ -89,14 +89,16 @@ const verify = (tokens: string): Requests => ({ method: 'POST', path: '/verify',
 
 const ONE_CLIENT = { clientId: 'ingestion-bot', clientSecret: 'a-secret-of-some-length' }
 
-function asking (client: { clientId: string, clientSecret: string }, path = '/oauth/token'): Requests {
-  return { method: 'POST', path, headers: { Authorization: `Basic ${basicOf(client)}`, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials' }
+const TOKEN_REQUEST: Requests = { method: 'POST', path: '/oauth/token', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials' }
+
+function asking (client: { clientId: string, clientSecret: string }, path = TOKEN_REQUEST.path): Requests {
+  return { ...TOKEN_REQUEST, path, headers: { ...TOKEN_REQUEST.headers, Authorization: `Basic ${basicOf(client)}` } }
 }
 
 /** All bots of a grown installation ask by turns. */
 function allAsking ({ client, write }: Ours): Requests {
   const clients = Array.from({ length: GROWN.bots }, (_, number) => basicOf({ ...client, clientId: `bot-${number + 1}` }))
-  return { method: 'POST', path: '/oauth/token', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'grant_type=client_credentials', tokens: write('clients', clients), scheme: 'Basic' }
+  return { ...TOKEN_REQUEST, tokens: write('clients', clients), scheme: 'Basic' }
 }
 
 function basicOf ({ clientId, clientSecret }: { clientId: string, clientSecret: string }): string {
@@ -210,13 +212,13 @@ export const CASES: Record<string, CaseMaker> = {
         async measure () {
           const program = await grown.serve()
           for (let done = 0; done < 1.2 * GROWN.bots;) done += (await load(grown.url, everyToken, { seconds: 2, folder: grown.folder })).requests
-          const asking = load(grown.url, everyClient, { seconds: 8, folder: grown.folder })
+          const underWay = load(grown.url, everyClient, { seconds: 8, folder: grown.folder })
           let resident = 0
           for (let second = 0; second < 8; second++) {
             await sleep(1_000)
             resident = Math.max(resident, program.residentMiB())
           }
-          await asking
+          await underWay
           await program.stop()
           return resident
         }
