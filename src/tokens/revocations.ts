@@ -44,6 +44,8 @@ export interface Revocations {
   isRunRevoked: (bot: string, run: string) => boolean
   /** Tokens of this bot that were issued before this second are dead; 0: none is. */
   notBefore: (bot: string) => number
+  /** Stands for all that is held: the same object for as long as nothing of it has changed. It says nothing itself. */
+  edition: () => object
   /** True once the store has not been heard of for too long: a revocation may have been missed. */
   isStale: (now?: Date) => boolean
   held: () => HeldRevocations
@@ -59,6 +61,7 @@ export function createRevocations (store: RevocationStore, clock: () => Date, is
   const tokens = new Map<string, number>()
   const bots = new Map<string, { notBefore: number, until: number }>()
   const runs = new Map<string, RevokedRun>()
+  let edition = {}
 
   function forgetWhatIsOver (): void {
     const now = clock().getTime() / 1000
@@ -73,6 +76,7 @@ export function createRevocations (store: RevocationStore, clock: () => Date, is
     isTokenRevoked: jti => tokens.has(jti),
     isRunRevoked: (bot, run) => runs.has(keyOf(bot, run)),
     notBefore: name => bots.get(name)?.notBefore ?? 0,
+    edition: () => edition,
     held () {
       forgetWhatIsOver()
       return { disabled, tokens, bots, runs: [...runs.values()] }
@@ -80,6 +84,7 @@ export function createRevocations (store: RevocationStore, clock: () => Date, is
     counts: () => ({ tokens: tokens.size, bots: bots.size, runs: runs.size, disabled: disabled.size }),
     async refresh (version) {
       const changes = await store.changedSince(version)
+      edition = {}
       disabled = changes.disabled
       for (const { jti, exp } of changes.tokens) tokens.set(jti, exp)
       for (const { name, notBefore, until } of changes.bots) bots.set(name, { notBefore, until })

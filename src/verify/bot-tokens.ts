@@ -14,7 +14,7 @@ export interface BotTokenParts {
   findKey: (kid: string, now: Date) => Lookup | Promise<Lookup>
   /** The audiences of this verifier; `null`: any will do. */
   audience: readonly string[] | null
-  revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore'>
+  revocations: Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore' | 'edition'>
   isAdmin: (bot: { scopes: readonly string[], audience: readonly string[] }) => boolean
 }
 
@@ -27,8 +27,11 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     checkAudience: token => { checkAudience(token, parts.audience) },
     checkUse,
     checkRevocation: token => { checkRevocation(token, parts) },
-    checkEnabled ({ payload }) {
+    checkEnabled ({ payload, known }) {
+      const edition = parts.revocations.edition()
+      if (known?.enabledBy === edition) return
       if (parts.revocations.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
+      if (known) known.enabledBy = edition
     },
     toPrincipal: token => toPrincipal(token, parts)
   }
@@ -59,13 +62,17 @@ function checkUse ({ payload }: TokenUnderTest): void {
   if (payload.isBot !== true || payload.tokenType !== 'BOT') throw new VerifyError('token_use_mismatch', 'The token is not a bot\'s')
 }
 
-function checkRevocation ({ payload: { jti, sub, iat, run_id: run }, now }: TokenUnderTest, { revocations }: BotTokenParts): void {
+function checkRevocation ({ payload, known, now }: TokenUnderTest, { revocations }: BotTokenParts): void {
   if (revocations.isStale(now)) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
+  const edition = revocations.edition()
+  if (known?.unrevokedBy === edition) return
+  const { jti, sub, iat, run_id: run } = payload
   const tokenId = stringOrNull(jti)
   if (tokenId === null) throw missingClaim('jti', 'a string')
   if (revocations.isTokenRevoked(tokenId)) throw new VerifyError('token_revoked', 'The token was revoked: fetch a new one')
   if (typeof run === 'string' && revocations.isRunRevoked(String(sub), run)) throw new VerifyError('token_revoked', 'The tokens of this run were revoked: a new run takes another name')
   if (Number(iat) < revocations.notBefore(String(sub))) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
+  if (known) known.unrevokedBy = edition
 }
 
 /** Principals are remembered: one list for all who have the same scopes. */

@@ -9,7 +9,7 @@ import { isOver, readFeed, supersedes, type Feed } from './feed-document.ts'
 import type { Get } from './http-get.ts'
 import type { RemoteKeys } from './remote-keys.ts'
 
-export interface RemoteRevocations extends Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore'> {
+export interface RemoteRevocations extends Pick<Revocations, 'isStale' | 'isBotDisabled' | 'isTokenRevoked' | 'isRunRevoked' | 'notBefore' | 'edition'> {
   isKeyRevoked: (kid: string) => boolean
   /** Keys of other servers whose tokens the issuer vouches for. */
   legacyKeys: LegacyLookups
@@ -96,6 +96,7 @@ export function createRemoteRevocations (parts: RemoteRevocationsParts): RemoteR
     isTokenRevoked: jti => held?.tokens.has(jti) ?? false,
     isRunRevoked: (bot, run) => held?.runs.has(keyOf(bot, run)) ?? false,
     notBefore: name => held?.bots.get(name) ?? 0,
+    edition: () => held?.edition ?? NOTHING,
     isKeyRevoked: kid => held?.keys.has(kid) ?? false,
     legacyKeys: createLegacyLookups(() => held?.legacy ?? [], clock),
     hasFeed: () => held !== undefined,
@@ -106,9 +107,14 @@ export function createRemoteRevocations (parts: RemoteRevocationsParts): RemoteR
   }
 }
 
+/** The edition of whoever holds no feed. */
+const NOTHING = {}
+
 /** A feed, in the forms that it is asked in. */
 interface Held {
   feed: Feed
+  /** Stands for it with whoever remembers what it said, and keeps nothing of it in memory. */
+  edition: object
   etag: string | null
   keys: ReadonlySet<string>
   bots: ReadonlyMap<string, number>
@@ -124,7 +130,7 @@ function hold (feed: Feed, etag: string | null): Held {
     const until = new Date(verifiesUntil * 1000)
     return { kid, issuer, publicKey: { n, e }, verifiesUntil: until, revokedAt: keys.has(kid) ? until : null }
   })
-  return { feed, etag, keys, bots: new Map(Object.entries(feed.bots)), disabled: new Set(feed.disabled), tokens: new Set(Object.keys(feed.tokens)), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
+  return { feed, edition: {}, etag, keys, bots: new Map(Object.entries(feed.bots)), disabled: new Set(feed.disabled), tokens: new Set(Object.keys(feed.tokens)), runs: new Set(feed.runs.map(({ bot, run }) => keyOf(bot, run))), legacy }
 }
 
 const keyOf = (bot: string, run: string): string => `${bot} ${run}`

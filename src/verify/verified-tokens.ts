@@ -18,6 +18,12 @@ export interface VerifiedToken extends UnverifiedToken {
   readonly key: VerificationKey
   /** Whom it speaks for as far as it says itself: filled in by whoever has asked it first. */
   principal: SharedPrincipal | null
+  /**
+   * The edition of the revocations in which nothing was found against it, and none against its bot: while it is the one in force,
+   * looking again would find the same.
+   */
+  unrevokedBy: object | null
+  enabledBy: object | null
 }
 
 export interface JudgedToken extends UnverifiedToken {
@@ -131,7 +137,7 @@ export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
       shareTexts(payload)
       const place = placeOf(raw)
       older.take(place)
-      keep(place, { raw, header, payload, key, principal: null, endsAt, bytes: bytesOf(raw) })
+      keep(place, { raw, header, payload, key, principal: null, unrevokedBy: null, enabledBy: null, endsAt, bytes: bytesOf(raw) })
     },
     dropKey (key) {
       younger.drop(entry => entry.key === key)

@@ -49,6 +49,15 @@ await t.test('the bots that are switched off are those that were named last', as
   t.equal(revocations.counts().disabled, 2)
 })
 
+await t.test('each time that something was heard makes another edition', async t => {
+  const { revocations } = await heardOf({})
+  const first = revocations.edition()
+  revocations.held()
+  t.equal(revocations.edition(), first)
+  await revocations.refresh(1)
+  t.not(revocations.edition(), first)
+})
+
 await t.test('what is over is forgotten after a grace, when next something is heard', async t => {
   const { revocations, advance } = await heardOf({ tokens: [{ jti: 'jti', exp: NOW + 10 }], bots: [{ name: 'a-bot', notBefore: NOW, until: NOW + 10 }], runs: [FIRST_RUN] })
   advance(10 + GRACE_SECONDS)

@@ -1,8 +1,9 @@
 /** Each way in which a cache of verified tokens has let somebody in elsewhere, tried on a token that is remembered. */
 import t from 'tap'
 import { createKeyRing } from '../../src/keys/key-ring.ts'
+import { botTokens } from '../../src/verify/bot-tokens.ts'
 import { judgeByJose } from '../../src/verify/jose-judge.ts'
-import type { SignatureJudge } from '../../src/verify/trusted-issuer.ts'
+import type { SignatureJudge, TokenUnderTest } from '../../src/verify/trusted-issuer.ts'
 import { askAs, postForm } from '../fakes/asking.ts'
 import { LEGACY_ISSUER, legacyServer } from '../fakes/legacy-server.ts'
 import { freshRing, START } from '../fakes/memory-rings.ts'
@@ -153,6 +154,28 @@ await t.test('a known token that was revoked: itself, its run, its bot, its key'
   await service.parts.rotator.revoke(String(openToken(token).header.kid), 'stolen', TEST_EVENT)
   t.equal(await codeOf(service, token), 'key_revoked')
   t.equal(service.parts.verifiedTokens.held().tokens, 0, 'with the first one go all of that key')
+})
+
+await t.test('a known token that is revoked between two of the checks that it goes through', async t => {
+  const { service, token } = await startKnowing(t)
+  const known = service.parts.verifiedTokens.recall(token, service.clock())
+  if (!known) throw new Error('the token is not remembered')
+  let held = { edition: {}, revoked: false, disabled: false }
+  const issuer = botTokens({
+    findKey: () => ({ found: 'key', key: known.key }),
+    audience: null,
+    revocations: { isStale: () => false, isRunRevoked: () => false, notBefore: () => 0, isTokenRevoked: () => held.revoked, isBotDisabled: () => held.disabled, edition: () => held.edition },
+    isAdmin: () => false
+  })
+  const underTest: TokenUnderTest = { raw: token, now: service.clock(), demands: {}, judge: judgeByJose, known, header: known.header, payload: known.payload, issuer, key: known.key, principal: issuer.toPrincipal({ payload: known.payload } as TokenUnderTest) }
+  issuer.checkRevocation(underTest)
+  held = { edition: {}, revoked: true, disabled: false }
+  issuer.checkEnabled(underTest)
+  t.throws(() => { issuer.checkRevocation(underTest) }, { code: 'token_revoked' }, 'that its bot is enabled says nothing of the token')
+  held = { edition: {}, revoked: false, disabled: true }
+  issuer.checkRevocation(underTest)
+  t.throws(() => { issuer.checkEnabled(underTest) }, { code: 'bot_disabled' }, 'nor the other way round')
+  t.throws(() => { issuer.checkEnabled(underTest) }, { code: 'bot_disabled' }, 'a refusal is not remembered')
 })
 
 await t.test('a known token, when nobody has heard of revocations for too long', async t => {

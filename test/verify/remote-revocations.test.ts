@@ -104,6 +104,24 @@ await t.test('304: what is held is what there is', async t => {
   t.ok(revocations.isStale(), 'for no longer than it says itself')
 })
 
+await t.test('a feed that is taken makes another edition, and nothing else does', async t => {
+  const { revocations, feed, hear, answerWith } = start()
+  const none = revocations.edition()
+  await revocations.refresh()
+  t.equal(revocations.edition(), none)
+  await hear(feed({ version: 2 }))
+  const first = revocations.edition()
+  t.not(first, none)
+  await hear(feed({ version: 1 }))
+  answerWith(async () => ({ status: 304, etag: '"x"', text: '' }))
+  await revocations.refresh()
+  answerWith(async () => { throw new Error('away') })
+  await revocations.refresh()
+  t.equal(revocations.edition(), first)
+  await hear(feed({ version: 3, tokens: { a: 1 } }))
+  t.not(revocations.edition(), first)
+})
+
 await t.test('what is no feed of the issuer is refused, and what is held stays', async t => {
   const { revocations, feed, hear, errors, seconds, answerWith } = start()
   await hear(feed({ version: 1, tokens: { a: 1 } }))
