@@ -7,7 +7,7 @@ import { PROBLEMS } from '../../src/http/problems.ts'
 import { askAs, postForm } from '../fakes/asking.ts'
 import { startService } from '../fakes/service.ts'
 
-interface Operation { summary?: string, tags?: string[], responses: Record<string, { description?: string, content?: Record<string, { schema: object }> }> }
+interface Operation { summary?: string, tags?: string[], parameters?: Array<{ name: string, schema: object }>, requestBody?: { content: Record<string, { schema: object }> }, responses: Record<string, { description?: string, content?: Record<string, { schema: object }> }> }
 interface Document { openapi: string, paths: Record<string, Record<string, Operation>> }
 
 await t.test('GET /openapi.json', async t => {
@@ -49,6 +49,17 @@ await t.test('GET /openapi.json', async t => {
     const known = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
     t.same(operations.filter(({ method }) => !known.includes(method)), [])
     t.match(JSON.stringify(document.paths['/auth']), /"name":"scope"/)
+  })
+
+  await t.test('asks for what JSON Schema can say: nobody else looks whether it does', async t => {
+    const ajv = addFormats.default(new Ajv2020({ strict: false }))
+    const asked = operations.flatMap(({ method, path, operation: { parameters = [], requestBody } }) => [
+      ...parameters.map(({ name, schema }) => ({ name: `${method} ${path}, ${name}`, schema })),
+      ...Object.values(requestBody?.content ?? {}).map(({ schema }) => ({ name: `${method} ${path}, its body`, schema }))
+    ])
+    t.ok(asked.length > 40)
+    for (const { name, schema } of asked) t.ok(ajv.validateSchema(schema), `${name}: ${ajv.errorsText()}`)
+    t.notOk(ajv.validateSchema({ type: 'strin' }))
   })
 
   await t.test('is what the service really answers', async t => {
