@@ -9,6 +9,7 @@ import type { KeyVault } from './key-vault.ts'
 import { awaitOverlap, keyToReplace, type Overlap } from './overlap.ts'
 import { abandon, enlist, needsKey, nextPlanAt, planStep, revoke, rotate, settle, type NewKey, type RotationPolicy } from './rotation-plan.ts'
 import { pendingKeysAt, signingKeyAt, type Clock, type SigningKey } from './signing-key.ts'
+import { createSpareKeys } from './spare-keys.ts'
 
 /** Kids as they are right after the call; `effectiveAt` is when the rotation takes hold. */
 export interface Rotation {
@@ -38,7 +39,7 @@ export interface Rotator {
     revoke: (kid: string, reason: string) => Promise<SigningKey | null>
     enlist: (key: NewKey) => Promise<SigningKey | null>
   }
-  /** Settles whenever the plan has something to do. @returns a function that ends it */
+  /** Settles whenever the plan has something to do, and keeps a key ready for the next call. @returns a function that ends it */
   start: (onFailure: (error: unknown) => void) => () => void
 }
 
@@ -56,8 +57,8 @@ const RETRY_MS = 1_000
  */
 export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: KeyVault, policy: RotationPolicy, clock: Clock, reload?: () => Promise<void>, overlap?: Overlap }): Rotator {
   const { ring, store, vault, policy, clock, reload = ring.refresh, overlap = { ms: 0, askTime: async () => clock() } } = parts
-  /** Keys that were made and not needed yet: what a preview shows is what the call then publishes. */
-  let spares: readonly NewKey[] = []
+  /** What a preview shows is what the call then publishes. */
+  const spares = createSpareKeys(vault)
 
   /** Applies `change`, settles the ring, and publishes as many new keys as that takes, all in one transaction. */
   async function changeRing (change: TimedChange, events: Events = () => []): Promise<readonly SigningKey[]> {
@@ -71,7 +72,7 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
         return sufficed ? settled : latestRing
       }, (before, settled) => [...events(before, settled), ...publications(before, settled)])
       if (!sufficed) continue
-      spares = spares.filter(spare => !after.some(key => key.kid === spare.kid))
+      spares.drop(new Set(after.map(key => key.kid)))
       await reload()
       return after
     }
@@ -90,11 +91,8 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
 
   /** As many new keys as the change would publish, and those that were left over. */
   async function supply (keys: readonly SigningKey[], change: TimedChange): Promise<readonly NewKey[]> {
-    while (needsKey(applied(keys, change, spares, clock()), policy, clock())) {
-      const made = await vault.generate()
-      spares = [...spares, made]
-    }
-    return spares
+    while (needsKey(applied(keys, change, spares.all(), clock()), policy, clock())) await spares.makeOne()
+    return spares.all()
   }
 
   function rotation (wish: RotationWish, before: string | undefined): TimedChange {
@@ -186,8 +184,10 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
         }
       }
       void wake()
+      const endSpares = spares.start(onFailure)
       return () => {
         stopped = true
+        endSpares()
         clearTimeout(timer)
       }
     }
