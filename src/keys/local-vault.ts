@@ -6,14 +6,15 @@
 import { createCipheriv, createDecipheriv, createPrivateKey, generateKeyPair, randomBytes, sign as signWithKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
+import { createRow } from './in-a-row.ts'
 import type { KeyVault } from './key-vault.ts'
 import type { SigningKey } from './signing-key.ts'
 
 const generateKeyPairAsync = promisify(generateKeyPair)
-const signAsync = promisify(signWithKey)
 
 /** The key that signs, and the one that it hands over to. */
 const MOST_OPENED = 2
+const SIGNED_IN_A_ROW = 8
 
 export class MasterKeyError extends Error {
   constructor (message: string, options?: ErrorOptions) {
@@ -39,6 +40,7 @@ export interface LocalVault extends KeyVault {
  */
 export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], keySize: number): LocalVault {
   const opened = new Map<string, KeyObject>()
+  const row = createRow(SIGNED_IN_A_ROW)
 
   function privateKeyOf (key: SigningKey): KeyObject {
     if (key.sealedPrivateKey === null) throw new Error(`the private half of key ${key.kid} is erased`)
@@ -61,7 +63,13 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
     },
 
     async sign (key, input) {
-      return await signAsync('sha256', input, privateKeyOf(key))
+      const privateKey = privateKeyOf(key)
+      return await new Promise((resolve, reject) => {
+        signWithKey('sha256', input, privateKey, (error, signature) => {
+          row.end(() => { if (error) reject(error); else resolve(signature) })
+        })
+        row.begin()
+      })
     },
 
     seal (kid, privateKey) {

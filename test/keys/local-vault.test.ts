@@ -57,6 +57,14 @@ await t.test('a signature', async t => {
     await t.rejects(vault.sign({ ...key, sealedPrivateKey: null }, input), { message: /erased/ })
   })
 
+  await t.test('is each input\'s own, when many are asked for at once', async t => {
+    const publicKey = createPublicKey({ key: { kty: 'RSA', ...made.publicKey }, format: 'jwk' })
+    const vault = createLocalVault([first], 2048)
+    const inputs = Array.from({ length: 21 }, (_, number) => Buffer.from(`header.${number}`))
+    const asked = await Promise.allSettled(inputs.map(async (each, number) => await vault.sign(number === 3 ? { ...key, sealedPrivateKey: null } : key, each)))
+    t.strictSame(asked.map((answer, number) => answer.status === 'fulfilled' && verify('sha256', inputs[number] ?? input, publicKey, answer.value)), inputs.map((_, number) => number !== 3), 'but for the one that could not be made')
+  })
+
   await t.test('is made with each of many keys by its own', async t => {
     const vault = createLocalVault([first], 2048)
     const keys = await Promise.all(Array.from({ length: 12 }, async () => inRing(await vault.generate())))
