@@ -50,7 +50,11 @@ function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (erro
     if (atAge < ageOfLastForgetting || atAge < (entries.get(key)?.age ?? 0)) return
     entries.delete(key)
     entries.set(key, { value, age: atAge })
-    const [oldest] = entries.size > MOST_ENTRIES ? entries.keys() : []
+    if (entries.size > MOST_ENTRIES) dropOldest()
+  }
+
+  function dropOldest (): void {
+    const [oldest] = entries.keys()
     if (oldest !== undefined) entries.delete(oldest)
   }
 
@@ -58,7 +62,8 @@ function createCache<T> (read: (key: string) => Promise<T>, isUnavailable: (erro
     async get (key) {
       const known = entries.get(key)
       if (known?.age === age) {
-        keep(key, known.value, age)
+        entries.delete(key)
+        entries.set(key, known) // it was asked for last
         return known.value
       }
       const askedAtAge = age

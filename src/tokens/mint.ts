@@ -99,15 +99,17 @@ export interface MintParts {
 export function createMint ({ ring, rotator, vault, revocations, policy, clock, onMinted, mostUnderWay = MOST_UNDER_WAY }: MintParts): Mint {
   let underWay = 0
 
-  /** The key that signs now, after the ring has caught up if a sleep has left it behind. Throws {@link CannotMint}. */
-  async function keyFor (exp: number): Promise<SigningKey> {
-    const outlives = (key: SigningKey | undefined): key is SigningKey =>
-      key !== undefined && exp + policy.clockToleranceSeconds <= key.verifiesUntil.getTime() / 1000
-    const known = ring.signing()
-    if (outlives(known)) return known
-    await rotator.settle()
+  /** The key that signs now, if a token until `exp` does not outlive it. */
+  function keyFor (exp: number): SigningKey | undefined {
     const key = ring.signing()
-    if (!outlives(key)) throw new CannotMint('no key signs that this token would not outlive')
+    return key && exp + policy.clockToleranceSeconds <= key.verifiesUntil.getTime() / 1000 ? key : undefined
+  }
+
+  /** After the ring has caught up: a sleep has left it behind. Throws {@link CannotMint}. */
+  async function keyAfterSleep (exp: number): Promise<SigningKey> {
+    await rotator.settle()
+    const key = keyFor(exp)
+    if (!key) throw new CannotMint('no key signs that this token would not outlive')
     return key
   }
 
@@ -134,7 +136,7 @@ export function createMint ({ ring, rotator, vault, revocations, policy, clock, 
     const iat = Math.max(Math.floor(clock().getTime() / 1000), revocations.notBefore(grant.bot.name))
     const ttl = Math.min(grant.ttlSeconds ?? grant.bot.tokenTtlSeconds ?? policy.tokenTtlSeconds, policy.maxTokenTtlSeconds)
     const claims = claimsOf(grant, policy, iat, iat + ttl)
-    const key = await keyFor(claims.exp)
+    const key = keyFor(claims.exp) ?? await keyAfterSleep(claims.exp)
     const token = await signCompact({ alg: 'RS256', typ: policy.tokenTyp, kid: key.kid }, Buffer.from(JSON.stringify(claims)), async input => await sign(key, input))
     if (token.length > LARGEST_TOKEN_BYTES) throw new TokenTooLarge()
     onMinted?.(key.kid, grant.bot.name, claims.exp)

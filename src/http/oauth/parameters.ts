@@ -17,9 +17,17 @@ export function readParameters (form: Form | null | undefined): Parameters {
   for (const name of Object.keys(given)) {
     if (Array.isArray(given[name]) && !REPEATABLE.includes(name)) throw new OAuthError('invalid_request', `${printable(name)} stands more than once`)
   }
-  const all = (name: string): string[] => Object.hasOwn(given, name) ? [given[name] ?? ''].flat().filter(value => value !== '') : []
-  return { get: name => all(name)[0], all }
+  const valuesOf = (name: string): string | string[] | undefined => Object.hasOwn(given, name) ? given[name] : undefined
+  return {
+    get (name) {
+      const values = valuesOf(name)
+      return (Array.isArray(values) ? values.find(isThere) : values) || undefined
+    },
+    all: name => [valuesOf(name) ?? []].flat().filter(isThere)
+  }
 }
+
+const isThere = (value: string): boolean => value !== ''
 
 /** Throws `invalid_request` if the parameter is missing. */
 export function required (parameters: Parameters, name: string, what: string): string {
