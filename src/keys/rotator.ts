@@ -85,7 +85,7 @@ export function createRotator (parts: { ring: KeyRing, store: KeyStore, vault: K
 
   /** `change` meets a settled ring: after a sleep there may be no pending key to promote. */
   function applied (keys: readonly SigningKey[], change: TimedChange, supplied: readonly NewKey[], now: Date): readonly SigningKey[] {
-    const material = [...supplied]
+    const material = supplied.filter(made => findKey(keys, made.kid) === null) // one may be there by a write that was never acknowledged
     return settle(change(settle(keys, material, policy, now), now), material, policy, now)
   }
 

@@ -147,6 +147,22 @@ await t.test('calls that overlap', async t => {
 })
 
 await t.test('revoke', async t => {
+  await t.test('of a key that got into the ring by a write that was never acknowledged', async t => {
+    const store = memoryKeyStore()
+    let isCut = false
+    const update: KeyStore['update'] = async (change, eventsOf) => {
+      const after = await store.update(change, eventsOf)
+      if (isCut) throw new Error('cut')
+      return after
+    }
+    const { rotator } = await settledReplica({ store: { read: store.read, update } })
+    isCut = true
+    await t.rejects(rotator.rotate({ kind: 'forced' }, SYSTEM), { message: 'cut' })
+    isCut = false
+    t.match(await rotator.revoke('key-3', 'stolen', SYSTEM), { kid: 'key-3', revokedReason: 'stolen' })
+    t.same((await store.read()).map(({ kid, revokedReason }) => [kid, revokedReason]), [['key-1', null], ['key-2', null], ['key-3', 'stolen'], ['key-4', null]])
+  })
+
   await t.test('twice keeps the first reason', async t => {
     const { rotator } = await settledReplica()
     const once = await rotator.revoke('key-1', 'first', SYSTEM)
