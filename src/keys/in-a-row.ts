@@ -5,7 +5,7 @@
 export interface Row {
   /** A result is under way. */
   begin: () => void
-  /** It is there. @param goOn is called when enough others are there too, or when no other is under way any more */
+  /** It is there. @param goOn is called when enough others are there too, or when fewer are under way than wait. Must not throw */
   end: (goOn: () => void) => void
 }
 
@@ -19,7 +19,7 @@ export function createRow (most: number): Row {
     end (goOn) {
       underWay--
       waiting.push(goOn)
-      if (underWay > 0 && waiting.length < most) return
+      if (waiting.length < Math.min(most, underWay)) return
       const ready = waiting
       waiting = []
       for (const goOn of ready) goOn()

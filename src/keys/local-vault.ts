@@ -68,7 +68,7 @@ export function createLocalVault (masterKeys: readonly [Buffer, ...Buffer[]], ke
         signWithKey('sha256', input, privateKey, (error, signature) => {
           row.end(() => { if (error) reject(error); else resolve(signature) })
         })
-        row.begin()
+        row.begin() // only now: what has thrown is not under way
       })
     },
 

@@ -16,24 +16,21 @@ export interface SpareKeys {
   start: (onFailure: (error: unknown) => void) => () => void
 }
 
-/** Whoever has just started has not much to lose: its code is cold, and who balances load gives it little. */
+/** Whatever else there is to do then: a start takes more of the core than that, and a rotation may come before there is less. */
 const FIRST_AFTER_MS = 1_000
 const LOOK_EVERY_MS = 10_000
 
 /** @param isBusy whether there was much else to do since it was last asked */
-export function createSpareKeys (vault: Pick<KeyVault, 'generate'>, isBusy = watchEventLoop()): SpareKeys {
+export function createSpareKeys (vault: Pick<KeyVault, 'generate'>, isBusy = watchProcess()): SpareKeys {
   let spares: readonly NewKey[] = []
   let making: Promise<void> | undefined
 
   async function make (): Promise<void> {
-    try {
-      spares = [...spares, await vault.generate()]
-    } finally {
-      making = undefined
-    }
+    const made = await vault.generate()
+    spares = [...spares, made]
   }
 
-  const makeOne = async (): Promise<void> => { await (making ??= make()) }
+  const makeOne = async (): Promise<void> => { await (making ??= make().finally(() => { making = undefined })) }
 
   return {
     all: () => spares,
@@ -58,13 +55,24 @@ export function createSpareKeys (vault: Pick<KeyVault, 'generate'>, isBusy = wat
   }
 }
 
-/** @returns whether the event loop had work for more than half of the time since it was last asked */
-export function watchEventLoop (): () => boolean {
-  let before = performance.eventLoopUtilization()
+/** What a process has used up until now, in milliseconds. */
+interface Used {
+  cpu: number
+  wall: number
+}
+
+/** @returns whether this process, all of its threads, used more than half of a core since that was last asked */
+export function watchProcess (read = readUsed): () => boolean {
+  let before = read()
   return () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, before)
+    const now = read()
+    const isBusy = now.cpu - before.cpu > (now.wall - before.wall) / 2
     before = now
-    return utilization > 0.5
+    return isBusy
   }
+}
+
+function readUsed (): Used {
+  const { user, system } = process.cpuUsage()
+  return { cpu: (user + system) / 1000, wall: performance.now() }
 }

@@ -44,7 +44,7 @@ export interface Revocations {
   isRunRevoked: (bot: string, run: string) => boolean
   /** Tokens of this bot that were issued before this second are dead; 0: none is. */
   notBefore: (bot: string) => number
-  /** Stands for all that is held: the same object for as long as nothing of it has changed. It says nothing itself. */
+  /** Stands for all that is held: another object after each refresh. What is only forgotten changes nothing. */
   edition: () => object
   /** True once the store has not been heard of for too long: a revocation may have been missed. */
   isStale: (now?: Date) => boolean

@@ -29,9 +29,9 @@ export function botTokens (parts: BotTokenParts): TrustedIssuer {
     checkRevocation: token => { checkRevocation(token, parts) },
     checkEnabled ({ payload, known }) {
       const edition = parts.revocations.edition()
-      if (known?.enabledBy === edition) return
+      if (known && known.enabledIn === edition) return
       if (parts.revocations.isBotDisabled(String(payload.sub))) throw new VerifyError('bot_disabled', 'The bot is switched off: an admin can enable it')
-      if (known) known.enabledBy = edition
+      if (known) known.enabledIn = edition
     },
     toPrincipal: token => toPrincipal(token, parts)
   }
@@ -65,14 +65,14 @@ function checkUse ({ payload }: TokenUnderTest): void {
 function checkRevocation ({ payload, known, now }: TokenUnderTest, { revocations }: BotTokenParts): void {
   if (revocations.isStale(now)) throw new VerifyError('state_stale', 'Revocations have not been heard of for too long to trust any token')
   const edition = revocations.edition()
-  if (known?.unrevokedBy === edition) return
+  if (known && known.unrevokedIn === edition) return
   const { jti, sub, iat, run_id: run } = payload
   const tokenId = stringOrNull(jti)
   if (tokenId === null) throw missingClaim('jti', 'a string')
   if (revocations.isTokenRevoked(tokenId)) throw new VerifyError('token_revoked', 'The token was revoked: fetch a new one')
   if (typeof run === 'string' && revocations.isRunRevoked(String(sub), run)) throw new VerifyError('token_revoked', 'The tokens of this run were revoked: a new run takes another name')
   if (Number(iat) < revocations.notBefore(String(sub))) throw new VerifyError('token_revoked', 'All tokens of the bot that were issued so early were revoked: fetch a new one')
-  if (known) known.unrevokedBy = edition
+  if (known) known.unrevokedIn = edition
 }
 
 /** Principals are remembered: one list for all who have the same scopes. */

@@ -19,7 +19,8 @@ export interface Check {
 }
 
 /**
- * What was verified before spares `form` its parsing and `signature` its RSA; each check runs for each request.
+ * What was verified before spares `form` its parsing, `signature` its RSA, and `revocation` and `enabled` a second look into the same
+ * revocations; each check runs for each request.
  * @param clockToleranceSeconds how far the clocks of issuer and verifier may differ
  */
 export function createChecks (findIssuer: FindIssuer, clockToleranceSeconds: number, verifiedTokens: VerifiedTokens): readonly Check[] {

@@ -2,8 +2,9 @@
  * Tokens whose signature was found good before, so that RSA is done once a token and not once a request (but for requests that
  * bring a new one at the very same time).
  *
- * An entry says one thing, which no later moment makes untrue: these exact bytes bear a good signature of this very key.
- * Whether the token is good now (times, key, revocation, audience, …) is judged anew for each request, by the checks.
+ * An entry says one thing that no later moment makes untrue: these exact bytes bear a good signature of this very key. And one
+ * that is true for as long as nothing else is heard: in this edition of the revocations there is nothing against it.
+ * Whether the token is good now (times, key, audience, whether that edition is in force, …) is judged anew for each request, by the checks.
  * Nothing gets in but by a good signature: a flood of forgeries leaves no trace. The end of the signature finds an entry, and the
  * whole token has to be the same; why no digest stands for it is told in docs/decisions/0030-what-verifying-costs.md.
  */
@@ -18,12 +19,10 @@ export interface VerifiedToken extends UnverifiedToken {
   readonly key: VerificationKey
   /** Whom it speaks for as far as it says itself: filled in by whoever has asked it first. */
   principal: SharedPrincipal | null
-  /**
-   * The edition of the revocations in which nothing was found against it, and none against its bot: while it is the one in force,
-   * looking again would find the same.
-   */
-  unrevokedBy: object | null
-  enabledBy: object | null
+  /** The edition of the revocations that it was looked up in last, and is not revoked in: looking it up there again would find the same. */
+  unrevokedIn: object | null
+  /** The same, for its bot's not being switched off. */
+  enabledIn: object | null
 }
 
 export interface JudgedToken extends UnverifiedToken {
@@ -137,7 +136,7 @@ export function createVerifiedTokens (bounds: Bounds = BOUNDS): VerifiedTokens {
       shareTexts(payload)
       const place = placeOf(raw)
       older.take(place)
-      keep(place, { raw, header, payload, key, principal: null, unrevokedBy: null, enabledBy: null, endsAt, bytes: bytesOf(raw) })
+      keep(place, { raw, header, payload, key, principal: null, unrevokedIn: null, enabledIn: null, endsAt, bytes: bytesOf(raw) })
     },
     dropKey (key) {
       younger.drop(entry => entry.key === key)

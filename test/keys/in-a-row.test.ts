@@ -15,30 +15,35 @@ await t.test('one that is alone waits for nobody', async t => {
   t.strictSame(gone, ['a'])
 })
 
-await t.test('some wait for each other, in the order in which they came, and no longer than there is somebody to wait for', async t => {
-  const { row, gone, end } = start(['a', 'b', 'c', 'd', 'e'])
+await t.test('three wait for each other, and go on in the order in which they came', async t => {
+  const { gone, end } = start(['a', 'b', 'c', 'd', 'e', 'f'])
   end('a')
   end('b')
   t.strictSame(gone, [])
   end('c')
   t.strictSame(gone, ['a', 'b', 'c'])
-  end('d')
-  t.equal(gone.length, 3)
+})
+
+await t.test('nobody waits for fewer than those who wait', async t => {
+  const { row, gone, end } = start(['a', 'b', 'c'])
+  end('a')
+  t.strictSame(gone, [], 'two are under way')
+  end('b')
+  t.strictSame(gone, ['a', 'b'], 'one is, and may take long')
   row.begin()
-  end('e')
-  t.equal(gone.length, 3, 'another one has begun')
-  end('f')
-  t.strictSame(gone, ['a', 'b', 'c', 'd', 'e', 'f'])
+  row.begin()
+  end('c')
+  t.equal(gone.length, 2, 'others have begun')
+  end('d')
+  t.strictSame(gone, ['a', 'b', 'c', 'd'])
 })
 
 await t.test('whoever goes on may begin anew', async t => {
-  const { row, gone, end } = start(['a', 'b'])
+  const { row, gone, end } = start(['a'])
   row.end(() => {
     gone.push('a')
     row.begin()
   })
   end('b')
   t.strictSame(gone, ['a', 'b'])
-  end('c')
-  t.strictSame(gone, ['a', 'b', 'c'])
 })

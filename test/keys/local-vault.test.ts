@@ -57,6 +57,12 @@ await t.test('a signature', async t => {
     await t.rejects(vault.sign({ ...key, sealedPrivateKey: null }, input), { message: /erased/ })
   })
 
+  await t.test('that cannot be made holds up no other', async t => {
+    const vault = createLocalVault([first], 2048)
+    await t.rejects(vault.sign(key, null as unknown as Buffer), TypeError)
+    t.ok(await vault.sign(key, input))
+  })
+
   await t.test('is each input\'s own, when many are asked for at once', async t => {
     const publicKey = createPublicKey({ key: { kty: 'RSA', ...made.publicKey }, format: 'jwk' })
     const vault = createLocalVault([first], 2048)

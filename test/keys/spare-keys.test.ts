@@ -1,7 +1,6 @@
 import { mock } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { createSpareKeys, watchEventLoop } from '../../src/keys/spare-keys.ts'
+import { createSpareKeys, watchProcess } from '../../src/keys/spare-keys.ts'
 import { memoryKeyVault } from '../fakes/memory-key-vault.ts'
 
 const kidsOf = (spares: ReturnType<typeof createSpareKeys>): string[] => spares.all().map(({ kid }) => kid)
@@ -25,6 +24,10 @@ await t.test('a vault that fails is asked again', async t => {
   isAway = false
   await spares.makeOne()
   t.strictSame(kidsOf(spares), ['key-1'])
+  const plain = createSpareKeys({ generate: () => { if (!isAway) { isAway = true; throw new Error('at once') } return vault.generate() } }, () => false)
+  await t.rejects(plain.makeOne(), { message: 'at once' })
+  await plain.makeOne()
+  t.strictSame(kidsOf(plain), ['key-2'])
 })
 
 await t.test('one is kept ready', async t => {
@@ -70,14 +73,19 @@ await t.test('one is kept ready', async t => {
     spares.start(error => { t.fail(String(error)) })()
     await pass(20)
     t.equal(vault.made(), 0)
+
+    const end = spares.start(error => { t.fail(String(error)) })
+    mock.timers.tick(1_000)
+    end()
+    await pass(0) // what was being made is there
+    spares.drop(new Set(kidsOf(spares)))
+    await pass(20)
+    t.equal(vault.made(), 1, 'also while one is being made')
   })
 })
 
-await t.test('whether the event loop is busy', async t => {
-  const isBusy = watchEventLoop()
-  const end = performance.now() + 100
-  while (performance.now() < end) await new Promise(resolve => { setImmediate(resolve) })
-  t.ok(isBusy(), 'a loop that never waits')
-  await sleep(300)
-  t.notOk(isBusy(), 'since it was last asked')
+await t.test('a process is busy that takes more than half of a core, since it was last looked at', async t => {
+  const readings = [{ cpu: 500, wall: 1_000 }, { cpu: 501, wall: 1_001 }, { cpu: 1_500, wall: 3_001 }, { cpu: 9_000, wall: 4_001 }]
+  const isBusy = watchProcess(() => readings.shift() ?? { cpu: NaN, wall: NaN })
+  t.strictSame([isBusy(), isBusy(), isBusy()], [true, false, true], 'whatever came before, and on however many cores')
 })
